@@ -1,0 +1,100 @@
+package tandem
+
+import (
+	"strconv"
+
+	"github.com/google/uuid"
+)
+
+// CorrelationID is shared by every leg, attempt and CDR of one call.
+type CorrelationID = uuid.UUID
+
+// TenantID is a Microsoft Entra tenant ID.
+type TenantID = uuid.UUID
+
+// Direction is seen from the customer: inbound = PSTN to Teams user.
+type Direction string
+
+// The directions.
+const (
+	Inbound  Direction = "inbound"
+	Outbound Direction = "outbound"
+)
+
+// Technology is the CDR's word for which side a leg is on.
+type Technology string
+
+// The technologies; every connected call has one row of each, a failsafe call two of Phone.
+const (
+	OperatorConnect Technology = "Operator Connect"
+	Phone           Technology = "Phone"
+)
+
+// PlanKind is the tariff plan of a number.
+type PlanKind string
+
+// The plans. Auto-attendants may only be metered.
+const (
+	Metered   PlanKind = "Metered"
+	Unlimited PlanKind = "Unlimited"
+)
+
+// UserType is what a number is used for in Teams.
+type UserType string
+
+// The user types.
+const (
+	StandardUser  UserType = "Standard Teams user"
+	SharedLine    UserType = "Shared line"
+	AutoAttendant UserType = "Auto-attendant"
+)
+
+// NumberStatus is the state of a number towards Microsoft; exactly these four words.
+type NumberStatus string
+
+// The number statuses.
+const (
+	StatusUnassigned        NumberStatus = "Unassigned"
+	StatusAssigned          NumberStatus = "Assigned"
+	StatusError             NumberStatus = "Error"
+	StatusSubscriptionError NumberStatus = "Subscription Error"
+)
+
+// Side is a side of a B2BUA call: A faces the caller, B the callee.
+type Side uint8
+
+// The sides.
+const (
+	SideA Side = iota
+	SideB
+)
+
+// Other is the opposite side.
+func (s Side) Other() Side { return 1 - s }
+
+func (s Side) String() string {
+	if s == SideA {
+		return "A"
+	}
+	return "B"
+}
+
+// CallRef finds a call inside the engine: the shard that owns it and its serial
+// number there. It never leaves the process.
+type CallRef struct {
+	Shard  uint16
+	Serial uint64
+}
+
+// legSpace is the UUIDv5 name space of leg IDs.
+var legSpace = uuid.MustParse("6f1d3c52-6f0e-5c0e-9d3a-6d2f6a5b7c11")
+
+// LegID is the deterministic identity of one leg of a call: a replay of the
+// same facts gives the same IDs, which makes rating and delivery idempotent.
+// Attempt 0 is the A-leg, 1 and up are the B-leg attempts in order.
+func LegID(correlation CorrelationID, attempt int) uuid.UUID {
+	name := make([]byte, 0, 20)
+	name = append(name, correlation[:]...)
+	name = strconv.AppendInt(name, int64(attempt), 10)
+	return uuid.NewSHA1(legSpace, name)
+}

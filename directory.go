@@ -1,0 +1,91 @@
+package tandem
+
+import "time"
+
+// Directory is an immutable snapshot of everything provisioned, in the order
+// of its keys. Routing and rating build their lookups from it; a change makes
+// a new one.
+type Directory struct {
+	Version   uint64
+	Trunks    []Trunk
+	Accounts  []Account
+	Tenants   []Tenant
+	Addresses []ServiceAddress
+	Numbers   []Number
+	Decks     []Deck
+}
+
+// Account is an enterprise customer.
+type Account struct {
+	ID       string   `json:"id"` // short name, as in "contoso"
+	Name     string   `json:"name"`
+	Currency Currency `json:"currency"`
+	TimeZone string   `json:"time_zone"` // IANA; the billing cycle is the calendar month in it
+	// RetailOut and RetailIn name the decks for outbound and inbound legs.
+	RetailOut string `json:"retail_out"`
+	RetailIn  string `json:"retail_in"`
+	// FreeMinutes per number and cycle of the Unlimited plan (4,000 on the product sheet).
+	FreeMinutes int `json:"free_minutes"`
+	// FreeClasses are the destination classes that draw free minutes: "US numbers".
+	FreeClasses []NumberClass `json:"free_classes"`
+}
+
+// Tenant is a Microsoft 365 tenant of an account.
+type Tenant struct {
+	ID      TenantID `json:"id"`
+	Account string   `json:"account"`
+	Name    string   `json:"name"`
+	// FQDN is the tenant's own trunk name on a shared trunk (Direct Routing
+	// carrier model): Contact host towards Microsoft, Request-URI host from it.
+	// Empty for Operator Connect, where X-MS-TenantID names the tenant.
+	FQDN string `json:"fqdn,omitempty"`
+}
+
+// ServiceAddress is a primary place of use.
+type ServiceAddress struct {
+	ID         string `json:"id"`
+	Account    string `json:"account"`
+	Street     string `json:"street"`
+	City       string `json:"city"`
+	State      string `json:"state"`
+	PostalCode string `json:"postal_code"`
+	Country    string `json:"country"`
+}
+
+// Number is a DID assigned to a tenant.
+type Number struct {
+	DID            E164         `json:"did"`
+	Account        string       `json:"account"`
+	Tenant         TenantID     `json:"tenant"`
+	ServiceAddress string       `json:"service_address"`
+	UserType       UserType     `json:"user_type"`
+	Plan           PlanKind     `json:"plan"`
+	Failsafe       E164         `json:"failsafe,omitempty"`
+	FirstName      string       `json:"first_name,omitempty"`
+	LastName       string       `json:"last_name,omitempty"`
+	ServiceName    string       `json:"service_name,omitempty"`
+	Status         NumberStatus `json:"status"`
+}
+
+// Deck is a rate deck: prices by destination prefix.
+type Deck struct {
+	ID        string    `json:"id"`
+	Direction Direction `json:"direction"`
+	Currency  Currency  `json:"currency"`
+	Version   int       `json:"version"` // counts up with every change; stored with each charge
+	Rows      []DeckRow `json:"rows"`
+}
+
+// DeckRow prices one prefix for one period (rating-and-cdr.md 1.3).
+type DeckRow struct {
+	ID            int64     `json:"id"`
+	Prefix        string    `json:"prefix"` // digits without +; "" is the catch-all
+	Destination   string    `json:"destination"`
+	EffectiveFrom time.Time `json:"effective_from,omitzero"`
+	EffectiveTo   time.Time `json:"effective_to,omitzero"` // exclusive; zero = open
+	Rate          Rate      `json:"rate"`                  // per minute
+	ConnectFee    Amount    `json:"connect_fee"`
+	InitialInc    int       `json:"initial_inc"` // seconds, at least 1
+	NextInc       int       `json:"next_inc"`    // seconds, at least 1
+	Reject        bool      `json:"reject,omitempty"`
+}

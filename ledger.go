@@ -1,0 +1,42 @@
+package tandem
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Bucket is the free-minutes bucket of one number in one billing cycle.
+type Bucket struct {
+	Account string    `json:"account"`
+	DID     E164      `json:"did"`
+	Cycle   time.Time `json:"cycle"` // start of the cycle, UTC
+}
+
+// LedgerEntry is what one leg does to the books: stored once per leg, never edited.
+type LedgerEntry struct {
+	Leg     uuid.UUID // idempotence key
+	Pos     JournalPos
+	At      time.Time // answer instant
+	Account string
+	DID     E164
+	Bucket  Bucket // zero when nothing may be drawn
+	Charge  Charge
+}
+
+// LedgerTx is one transaction on the books.
+type LedgerTx interface {
+	// Entry returns the stored entry of a leg, if it was booked before.
+	Entry(leg uuid.UUID) (LedgerEntry, bool, error)
+	// Used is how many seconds of the bucket are drawn, including by this transaction.
+	Used(b Bucket) (int64, error)
+	// Book stores the entry, draws Charge.FreeS from its bucket and debits Charge.Amount from the account.
+	Book(e LedgerEntry) error
+}
+
+// LedgerStore keeps the books: allowance buckets, account balances, entries.
+type LedgerStore interface {
+	// Books runs f in one durable transaction; an error from f rolls all back.
+	Books(ctx context.Context, f func(LedgerTx) error) error
+}
