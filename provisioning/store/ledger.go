@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"tandem"
+	"tandem/provisioning"
+)
+
+// Books that are not a customer's.
+const (
+	bookRevenue    = "revenue"
+	customerPrefix = "customer:"
+)
+
+const entryColumns = "leg, pos, at, account, did, bucket_account, bucket_did, bucket_cycle, amount, currency, rate, billed_s, free_s, charged_s, class, deck, deck_version, deck_row, explanation"
+
+// ledgerStatements are prepared once on the one writing connection: the ledger
+// worker runs them for every leg.
+type ledgerStatements struct {
+	entry, used, addEntry, setBucket, addPosting, addBalance *sql.Stmt
+}
+
+func prepareLedger(ctx context.Context, db *sql.DB) (*ledgerStatements, error) {
+	var l ledgerStatements
+	for _, s := range []struct {
+		stmt **sql.Stmt
+		text string
+	}{
+		{&l.entry, "SELECT " + entryColumns + " FROM ledger_entry WHERE leg = ?"},
+		{&l.used, "SELECT used_s FROM ledger_bucket WHERE account = ? AND did = ? AND cycle = ?"},
+		{&l.addEntry, "INSERT INTO ledger_entry (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+		{&l.setBucket, "INSERT INTO ledger_bucket VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_s = excluded.used_s"},
+		{&l.addPosting, "INSERT INTO ledger_posting (at, kind, leg, debit, credit, amount, currency) VALUES (?, ?, ?, ?, ?, ?, ?)"},
+		{&l.addBalance, "INSERT INTO ledger_balance VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"},
+	} {
+		stmt, err := db.PrepareContext(ctx, s.text)
+		if err != nil {
+			return nil, err
+		}
+		*s.stmt = stmt
+	}
+	return &l, nil
+}
+
+// Books implements tandem.LedgerStore: f runs in one durable transaction (one
+// fsync for all its legs), an error or panic from it rolls all back. Only one
+// runs at a time; f must not use the store otherwise.
+func (s *Store) Books(ctx context.Context, f func(tandem.LedgerTx) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return describe(s.path, err)
+	}
+	defer tx.Rollback() // does nothing after Commit
+	b := &books{ctx: ctx, s: s.ledger.in(ctx, tx), used: map[bucketKey]int64{}, drawn: map[bucketKey]bool{}, moved: map[bookKey]int64{}}
+	if err := f(b); err != nil {
+		return describe(s.path, err)
+	}
+	if err := b.flush(); err != nil {
+		return describe(s.path, err)
+	}
+	return describe(s.path, tx.Commit())
+}
+
+// in binds the statements to a transaction.
+func (l *ledgerStatements) in(ctx context.Context, tx *sql.Tx) *ledgerStatements {
+	return &ledgerStatements{tx.StmtContext(ctx, l.entry), tx.StmtContext(ctx, l.used), tx.StmtContext(ctx, l.addEntry),
+		tx.StmtContext(ctx, l.setBucket), tx.StmtContext(ctx, l.addPosting), tx.StmtContext(ctx, l.addBalance)}
+}
+
+type bucketKey struct {
+	account, did string
+	cycle        int64
+}
+
+type bookKey struct {
+	book     string
+	currency tandem.Currency
+}
+
+// books is one transaction. Buckets and balances are summed up here and
+// written once at its end: a batch touches the same few over and over.
+type books struct {
+	ctx   context.Context
+	s     *ledgerStatements
+	used  map[bucketKey]int64
+	drawn map[bucketKey]bool
+	moved map[bookKey]int64
+	// failed is set when an entry may be half written: the transaction can only
+	// be rolled back then, whatever f makes of the error.
+	failed error
+}
+
+func keyOf(b tandem.Bucket) bucketKey {
+	return bucketKey{b.Account, string(b.DID), micros(b.Cycle)}
+}
+
+// Entry implements tandem.LedgerTx.
+func (b *books) Entry(leg uuid.UUID) (tandem.LedgerEntry, bool, error) {
+	e, err := scanEntry(b.s.entry.QueryRowContext(b.ctx, leg[:]).Scan)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return tandem.LedgerEntry{}, false, nil
+	case err != nil:
+		return tandem.LedgerEntry{}, false, fmt.Errorf("read entry of leg %s: %w", leg, err)
+	}
+	return e, true, nil
+}
+
+func scanEntry(scan func(...any) error) (tandem.LedgerEntry, error) {
+	var e tandem.LedgerEntry
+	var leg []byte
+	var at, cycle int64
+	c := &e.Charge
+	err := scan(&leg, &e.Pos, &at, &e.Account, &e.DID, &e.Bucket.Account, &e.Bucket.DID, &cycle, &c.Amount, &c.Currency, &c.Rate,
+		&c.BilledS, &c.FreeS, &c.ChargedS, &c.Class, &c.DeckID, &c.DeckVer, &c.DeckRow, &c.Explanation)
+	if err != nil {
+		return e, err
+	}
+	e.At, e.Bucket.Cycle = fromMicros(at), fromMicros(cycle)
+	e.Leg, err = uuid.FromBytes(leg)
+	return e, err
+}
+
+// Used implements tandem.LedgerTx.
+func (b *books) Used(bucket tandem.Bucket) (int64, error) {
+	k := keyOf(bucket)
+	if used, known := b.used[k]; known {
+		return used, nil
+	}
+	var used int64
+	if err := b.s.used.QueryRowContext(b.ctx, k.account, k.did, k.cycle).Scan(&used); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("read bucket of %s: %w", bucket.DID, err)
+	}
+	b.used[k] = used
+	return used, nil
+}
+
+// Book implements tandem.LedgerTx. A leg that is booked already is KindConflict.
+func (b *books) Book(e tandem.LedgerEntry) error {
+	c := &e.Charge
+	if c.FreeS < 0 || (c.FreeS > 0 && e.Bucket == (tandem.Bucket{})) {
+		return &tandem.Error{Kind: tandem.KindInvalid, Field: "bucket", Message: fmt.Sprintf("leg %s draws %d free seconds from bucket %q", e.Leg, c.FreeS, e.Bucket.DID),
+			Mend: "name a bucket, or draw nothing"}
+	}
+	_, err := b.s.addEntry.ExecContext(b.ctx, e.Leg[:], int64(e.Pos), micros(e.At), e.Account, string(e.DID),
+		e.Bucket.Account, string(e.Bucket.DID), micros(e.Bucket.Cycle), int64(c.Amount), string(c.Currency), int64(c.Rate),
+		c.BilledS, c.FreeS, c.ChargedS, string(c.Class), c.DeckID, c.DeckVer, c.DeckRow, c.Explanation)
+	if err != nil {
+		if isUnique(err) {
+			return &tandem.Error{Kind: tandem.KindConflict, Field: "leg", Message: "leg " + e.Leg.String() + " is booked already", Mend: "read its entry instead", Err: err}
+		}
+		b.failed = fmt.Errorf("book leg %s: %w", e.Leg, err)
+		return b.failed
+	}
+	if c.FreeS != 0 {
+		used, err := b.Used(e.Bucket)
+		if err != nil {
+			b.failed = err
+			return err
+		}
+		b.used[keyOf(e.Bucket)] = used + c.FreeS
+		b.drawn[keyOf(e.Bucket)] = true
+	}
+	return b.move(e.Leg, micros(e.At), customerPrefix+e.Account, bookRevenue, int64(c.Amount), c.Currency)
+}
+
+// move posts an amount from one book to another; a negative one the other way.
+func (b *books) move(leg uuid.UUID, at int64, debit, credit string, amount int64, currency tandem.Currency) error {
+	if amount < 0 {
+		debit, credit, amount = credit, debit, -amount
+	}
+	if amount == 0 {
+		return nil
+	}
+	if _, err := b.s.addPosting.ExecContext(b.ctx, at, "charge", leg[:], debit, credit, amount, string(currency)); err != nil {
+		b.failed = fmt.Errorf("post charge of leg %s: %w", leg, err)
+		return b.failed
+	}
+	b.moved[bookKey{debit, currency}] -= amount
+	b.moved[bookKey{credit, currency}] += amount
+	return nil
+}
+
+// flush writes what the transaction summed up.
+func (b *books) flush() error {
+	if b.failed != nil {
+		return b.failed
+	}
+	for k := range b.drawn {
+		if _, err := b.s.setBucket.ExecContext(b.ctx, k.account, k.did, k.cycle, b.used[k]); err != nil {
+			return fmt.Errorf("draw from bucket of %s: %w", k.did, err)
+		}
+	}
+	for k, amount := range b.moved {
+		if amount == 0 {
+			continue
+		}
+		if _, err := b.s.addBalance.ExecContext(b.ctx, k.book, string(k.currency), amount); err != nil {
+			return fmt.Errorf("move balance of %s: %w", k.book, err)
+		}
+	}
+	return nil
+}
+
+func isUnique(err error) bool {
+	const constraintUnique = 2067 // SQLITE_CONSTRAINT_UNIQUE
+	var e interface{ Code() int }
+	return errors.As(err, &e) && e.Code() == constraintUnique
+}
+
+// Balances implements provisioning.Store: the sum of each account's postings.
+// An account without postings has no balance.
+func (s *Store) Balances(ctx context.Context) ([]provisioning.Balance, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT substr(book, ?), currency, amount FROM ledger_balance WHERE book LIKE ? ORDER BY book, currency",
+		len(customerPrefix)+1, customerPrefix+"%")
+	if err != nil {
+		return nil, describe(s.path, err)
+	}
+	defer rows.Close()
+	var out []provisioning.Balance
+	for rows.Next() {
+		var b provisioning.Balance
+		if err := rows.Scan(&b.Account, &b.Currency, &b.Amount); err != nil {
+			return nil, describe(s.path, err)
+		}
+		out = append(out, b)
+	}
+	return out, describe(s.path, rows.Err())
+}

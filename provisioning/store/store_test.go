@@ -1,0 +1,280 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tandem"
+	"tandem/provisioning/store"
+	"tandem/provisioning/store/storetest"
+)
+
+func open(t testing.TB, path string) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, place string) (storetest.Store, func()) {
+		s := open(t, filepath.Join(place, "a folder with ? and #", "tandem.db"))
+		return s, func() { s.Close() }
+	})
+}
+
+func TestSecondProcessIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tandem.db")
+	s := open(t, path)
+	_, err := store.Open(context.Background(), path)
+	if tandem.KindOf(err) != tandem.KindConflict || !strings.Contains(err.Error(), "in use by another tandem") {
+		t.Errorf("second Open: %v", err)
+	}
+	sample := storetest.Sample()
+	if _, err := s.Update(context.Background(), func(*tandem.Directory) (*tandem.Directory, error) { return &sample, nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []string{"held", "free"} {
+		if d, err := store.Read(context.Background(), path); err != nil || len(d.Numbers) != 1 {
+			t.Errorf("Read while %s: %v, %v", state, d, err)
+		}
+		s.Close()
+	}
+	if _, err := store.Read(context.Background(), path+"x"); tandem.KindOf(err) != tandem.KindNotFound {
+		t.Errorf("Read of nothing: %v", err)
+	}
+	open(t, path) // free again
+}
+
+func TestDamagedFileIsNamed(t *testing.T) {
+	for name, damage := range map[string]func([]byte) []byte{
+		"text":             func([]byte) []byte { return []byte(strings.Repeat("not a database ", 1000)) },
+		"header zeroed":    func(b []byte) []byte { clear(b[:100]); return b },
+		"middle scrambled": func(b []byte) []byte { scramble(b[4096:]); return b },
+		"cut":              func(b []byte) []byte { return b[:5000] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "tandem.db")
+			s := open(t, path)
+			sample := storetest.Sample()
+			if _, err := s.Update(context.Background(), func(*tandem.Directory) (*tandem.Directory, error) { return &sample, nil }); err != nil {
+				t.Fatal(err)
+			}
+			s.Close()
+			good, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, damage(good), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err = store.Open(context.Background(), path)
+			if err == nil || !strings.Contains(err.Error(), "is damaged or not a store") || !strings.Contains(err.Error(), "put back a copy") {
+				t.Errorf("Open: %v", err)
+			}
+		})
+	}
+}
+
+func scramble(b []byte) {
+	for i := range b {
+		b[i] ^= 0x5a
+	}
+}
+
+func TestNewerStoreIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tandem.db")
+	open(t, path).Close()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)"); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	if _, err := store.Open(context.Background(), path); err == nil || !strings.Contains(err.Error(), "newer tandem") {
+		t.Errorf("Open: %v", err)
+	}
+}
+
+// TestBooksAreNeverEdited: not even by hand, and every sum agrees.
+func TestBooksAreNeverEdited(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tandem.db")
+	s := open(t, path)
+	err := s.Books(context.Background(), func(tx tandem.LedgerTx) error {
+		for i := range 10 {
+			if err := tx.Book(storetest.Entry(i, tandem.Amount(i*1000-2000), 1)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, statement := range []string{"UPDATE ledger_posting SET amount = 1", "DELETE FROM ledger_posting", "UPDATE ledger_entry SET amount = 1", "DELETE FROM ledger_entry"} {
+		if _, err := db.Exec(statement); err == nil || !strings.Contains(err.Error(), "never") {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+	var postings, balance, all int64
+	if err := db.QueryRow(`SELECT (SELECT sum(iif(credit = 'customer:contoso', amount, -amount)) FROM ledger_posting),
+		(SELECT amount FROM ledger_balance WHERE book = 'customer:contoso'), (SELECT sum(amount) FROM ledger_balance)`).Scan(&postings, &balance, &all); err != nil {
+		t.Fatal(err)
+	}
+	if postings != balance || all != 0 || balance != -25000 {
+		t.Errorf("postings %d, balance %d, all books %d", postings, balance, all)
+	}
+}
+
+// TestKilledWriterLosesNothingCommitted re-executes the test binary as a
+// writer, kills it at a random moment and counts.
+func TestKilledWriterLosesNothingCommitted(t *testing.T) {
+	if path := os.Getenv("TANDEM_TEST_STORE"); path != "" {
+		writeUntilKilled(t, path)
+		return
+	}
+	for range 3 {
+		path := filepath.Join(t.TempDir(), "tandem.db")
+		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledWriterLosesNothingCommitted$", "-test.v")
+		cmd.Env = append(os.Environ(), "TANDEM_TEST_STORE="+path)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		committed := 0
+		for committed < 40 {
+			var word string
+			if _, err := fmt.Fscan(out, &word); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Sscanf(word, "committed=%d", &committed)
+		}
+		_ = cmd.Process.Kill() // while it writes the next batches
+		_ = cmd.Wait()
+
+		s := open(t, path)
+		legs := int64(0)
+		err = s.Books(context.Background(), func(tx tandem.LedgerTx) error {
+			for i := 1; ; i++ {
+				_, known, err := tx.Entry(storetest.Entry(i, 0, 0).Leg)
+				if err != nil || !known {
+					used, err2 := tx.Used(storetest.Entry(1, 0, 0).Bucket)
+					if used != legs {
+						t.Errorf("bucket holds %d seconds, entries %d", used, legs)
+					}
+					if err == nil {
+						err = err2
+					}
+					return err
+				}
+				legs++
+			}
+		})
+		if err != nil || legs < int64(committed) || legs%10 != 0 {
+			t.Errorf("%d legs after %d were committed, in tens: %v", legs, committed, err)
+		}
+		b, err := s.Balances(context.Background())
+		if err != nil || len(b) != 1 || int64(b[0].Amount) != -legs {
+			t.Errorf("balances %v, %v for %d legs", b, err, legs)
+		}
+	}
+}
+
+func writeUntilKilled(t *testing.T, path string) {
+	s := open(t, path)
+	for i := 0; i < 1_000_000; i += 10 {
+		err := s.Books(context.Background(), func(tx tandem.LedgerTx) error {
+			for j := 1; j <= 10; j++ {
+				if err := tx.Book(storetest.Entry(i+j, 1, 1)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Printf("committed=%d\n", i+10)
+	}
+}
+
+func BenchmarkBooks(b *testing.B) {
+	for _, batch := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+			s := open(b, filepath.Join(b.TempDir(), "tandem.db"))
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				err := s.Books(context.Background(), func(tx tandem.LedgerTx) error {
+					for range batch {
+						i++
+						e := storetest.Entry(i, 1, 1)
+						if _, _, err := tx.Entry(e.Leg); err != nil {
+							return err
+						}
+						if err := tx.Book(e); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(i)/b.Elapsed().Seconds(), "legs/s")
+		})
+	}
+}
+
+func BenchmarkDeck300k(b *testing.B) {
+	deck := tandem.Deck{ID: "big", Direction: tandem.Outbound, Currency: "USD", Version: 1}
+	for i := range 300_000 {
+		deck.Rows = append(deck.Rows, tandem.DeckRow{ID: int64(i + 1), Prefix: fmt.Sprint(1_000_000 + i), Destination: "somewhere", Rate: 85_000_000, InitialInc: 6, NextInc: 6})
+	}
+	b.Run("write", func(b *testing.B) {
+		for b.Loop() {
+			s := open(b, filepath.Join(b.TempDir(), "tandem.db"))
+			if _, err := s.Update(context.Background(), func(*tandem.Directory) (*tandem.Directory, error) {
+				return &tandem.Directory{Decks: []tandem.Deck{deck}}, nil
+			}); err != nil {
+				b.Fatal(err)
+			}
+			s.Close()
+		}
+	})
+	path := filepath.Join(b.TempDir(), "tandem.db")
+	s := open(b, path)
+	if _, err := s.Update(context.Background(), func(*tandem.Directory) (*tandem.Directory, error) {
+		return &tandem.Directory{Decks: []tandem.Deck{deck}}, nil
+	}); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("read", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := store.Read(context.Background(), path); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
