@@ -14,11 +14,11 @@ type RouteRequest struct {
 	Privacy     bool    // the caller asked for privacy (RFC 3323: id, user or full)
 	TenantHint  string  // X-MS-TenantID (Operator Connect)
 	ContactHost string
-	Forwarded   bool   // the INVITE carries History-Info or Diversion entries
+	Forwarded   bool // the INVITE carries History-Info or Diversion entries
 	// Diverters are the user parts of those entries (Diversion URIs, History-Info
 	// targets), newest first: a DID of ours among them means that our own forward has come back.
 	Diverters []string
-	Seed        uint64 // for weighted choice; derived from the correlation ID, so that a replay chooses the same
+	Seed      uint64 // for weighted choice; derived from the correlation ID, so that a replay chooses the same
 }
 
 // Plan is routing's answer: who pays, where to try in which order, and why.
