@@ -251,16 +251,21 @@ func (o object) duration(key string, fallback time.Duration) tandem.Duration {
 	})
 }
 
-// moment reads a date or an RFC 3339 instant; a date is its first second in UTC.
-func (o object) moment(key string) time.Time {
-	return parsed(o, key, time.Time{}, func(s string) (time.Time, error) {
-		for _, layout := range []string{time.DateOnly, time.RFC3339} {
-			if t, err := time.Parse(layout, s); err == nil {
-				return t.UTC(), nil
-			}
+// moment reads a date or an instant, see ParseMoment.
+func (o object) moment(key string) time.Time { return parsed(o, key, time.Time{}, ParseMoment) }
+
+// ParseMoment reads a date or an RFC 3339 instant; a date is its first second
+// in UTC. "" is the zero time.
+func ParseMoment(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, s); err == nil && t.Year() >= 1970 && t.Year() <= 9998 {
+			return t.UTC(), nil
 		}
-		return time.Time{}, refuse("", s, "is not a date", "write 2026-01-31 or 2026-01-31T00:00:00Z")
-	})
+	}
+	return time.Time{}, refuse("", s, "is not a date", "write 2026-01-31 or 2026-01-31T00:00:00Z")
 }
 
 // word reads one of a closed set of words.

@@ -2,7 +2,6 @@ package provisioning
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -141,61 +140,6 @@ func (s *Service) Balances(ctx context.Context) (map[string]Balance, error) {
 	return out, nil
 }
 
-// Limits of one page of a report.
-const (
-	DefaultRows = 100
-	MaxRows     = 10_000
-)
-
-// CDRs reads rows: the detailed report (Connected), the log, or one call. A
-// limit of 0 is DefaultRows; more than MaxRows are refused.
-func (s *Service) CDRs(ctx context.Context, f tandem.CDRFilter) ([]tandem.CDR, error) {
-	if f.Limit == 0 {
-		f.Limit = DefaultRows
-	}
-	if err := checkFilter(f); err != nil {
-		return nil, err
-	}
-	var reports Reports
-	if s.d.Reports != nil {
-		reports = s.d.Reports()
-	}
-	if reports == nil {
-		return nil, absent("reports need ClickHouse, and no engine is running",
-			"set clickhouse.mode: embedded in tandem.yaml and install the library with scripts/install-chdb.sh, or mode: server with your server's address; calls are journalled meanwhile and nothing is lost")
-	}
-	return reports.CDRs(ctx, f)
-}
-
-func checkFilter(f tandem.CDRFilter) error {
-	switch {
-	case f.Limit < 0 || f.Limit > MaxRows+1:
-		return refuse("limit", fmt.Sprint(f.Limit), "is out of range", fmt.Sprintf("ask for 1 to %d rows", MaxRows))
-	case f.Offset < 0 || f.Offset > 100_000_000:
-		return refuse("offset", fmt.Sprint(f.Offset), "is out of range", "use 0 or more")
-	case f.Number != "" && (!allDigits(f.Number) || len(f.Number) < 4 || len(f.Number) > 15):
-		return refuse("number", f.Number, "can't be searched", "give 4 to 15 digits of the number")
-	case f.Technology != "" && f.Technology != tandem.OperatorConnect && f.Technology != tandem.Phone:
-		return refuse("technology", string(f.Technology), "is not a technology", "use Operator Connect or Phone")
-	case !f.From.IsZero() && !f.To.IsZero() && !f.From.Before(f.To):
-		return refuse("from", f.From.Format(time.RFC3339), "is not before to", "swap them")
-	}
-	return nil
-}
-
-// Call is every leg and attempt of one call; not found when there is none.
-func (s *Service) Call(ctx context.Context, id tandem.CorrelationID) ([]tandem.CDR, error) {
-	rows, err := s.CDRs(ctx, tandem.CDRFilter{Correlation: id, Limit: MaxRows})
-	if err != nil {
-		return nil, err
-	}
-	if len(rows) == 0 {
-		return nil, &tandem.Error{Kind: tandem.KindNotFound, Message: "no call has Correlation ID " + id.String(),
-			Mend: "records of a call appear a few seconds after it ends; see the calls in progress otherwise"}
-	}
-	return rows, nil
-}
-
 // Live lists the calls in progress.
 func (s *Service) Live() ([]tandem.LiveCall, error) {
 	if s.d.Live == nil {
@@ -248,14 +192,6 @@ func (s *Service) RateExplain(ctx context.Context, q RateQuestion) (RateAnswer, 
 		q.At = s.d.Clock().UTC()
 	}
 	return s.d.RateExplain(ctx, q)
-}
-
-// ExplainCharge is why a stored row costs what it costs, in sentences.
-func (s *Service) ExplainCharge(c tandem.CDR) []string {
-	if s.d.ExplainCharge != nil {
-		return s.d.ExplainCharge(c)
-	}
-	return nil
 }
 
 // Status is the state of this node.
