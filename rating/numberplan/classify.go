@@ -61,6 +61,27 @@ func classify(number string) (tandem.NumberClass, rule) {
 	return tandem.ClassInternational, ruleCountry
 }
 
+// AppendKey appends the digits by which a number is looked up in a deck: the
+// country code first, no '+'. Short codes are services of the numbering plan's
+// own country code, so 411 is looked up as 1411 (its own row, else that of the
+// United States) and never as a number of Switzerland (41). ok is false for what
+// is not a number, as in "anonymous". It does not allocate beyond dst.
+func AppendKey(dst []byte, number string) (key []byte, ok bool) {
+	n, plus := number, false
+	if len(n) > 0 && n[0] == '+' {
+		n, plus = n[1:], true
+	}
+	switch {
+	case !allDigits(n) || len(n) < 3 || len(n) > 18:
+		return dst, false
+	case len(n) == 3, !plus && len(n) == 10:
+		return append(append(dst, '1'), n...), true
+	case !plus && len(n) > 3 && n[:3] == "011":
+		return append(dst, n[3:]...), true
+	}
+	return append(dst, n...), true
+}
+
 // shortCode classifies three digits dialled alone.
 func shortCode(s string) (tandem.NumberClass, bool) {
 	switch s {

@@ -119,6 +119,19 @@ func TestClassifyDoesNotAllocate(t *testing.T) {
 	}
 }
 
+func TestKey(t *testing.T) {
+	for in, want := range map[string]string{
+		"+14255550100": "14255550100", "14255550100": "14255550100", "4255550100": "14255550100", "+4420718387": "4420718387",
+		"411": "1411", "+1411": "1411", "+711": "1711", "01144207": "44207", "+442071838750": "442071838750",
+		"": "", "+": "", "anonymous": "", "12": "", "+1234567890123456789": "",
+	} {
+		key, ok := AppendKey(nil, in)
+		if string(key) != want || ok != (want != "") {
+			t.Errorf("AppendKey(%q) = %q, %v; want %q", in, key, ok, want)
+		}
+	}
+}
+
 func FuzzClassify(f *testing.F) {
 	for _, s := range []string{"+14255550100", "911", "+1911", "011442071838750", "", "+", "١٢٣", "4255550100"} {
 		f.Add(s)
