@@ -1,0 +1,506 @@
+package player
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
+)
+
+// Source is what a stream plays.
+type Source string
+
+// The sources. Echo sends back what it receives, packet by packet. None has no
+// sockets: descriptions are written and read as usual, with the discard port,
+// for load tests of signalling.
+const (
+	None    Source = "none"
+	Tone    Source = "tone"
+	Sweep   Source = "sweep"
+	Echo    Source = "echo"
+	Silence Source = "silence"
+)
+
+// Options of a stream.
+type Options struct {
+	Source Source
+	Hz     int // of Tone; a multiple of 50
+	// Secure makes offers RTP/SAVP with SDES keys. Answers follow the offer.
+	Secure bool
+	// Teams shapes the SDP as Microsoft's: suites _32 and _80 offered with MKI,
+	// SILK first, comfort noise, rtcp and rtcp-mux; and, as Microsoft does,
+	// keeps sending to the first address when a re-INVITE names another one.
+	Teams bool
+	// Name of the WAV file when the player records.
+	Name string
+}
+
+// Counters of a stream.
+type Counters struct {
+	Sent, Received   uint64 // RTP packets
+	Bad              uint64 // SRTP packets that failed authentication or replay check, RTP that does not parse
+	Foreign          uint64 // packets from another address than the peer's
+	RTCPSent, RTCPIn uint64
+	Lost             uint64 // gaps in the received sequence numbers
+	MaxGap           time.Duration
+	HeardHz          int // strongest tone of the last second; 0 = none
+}
+
+// Stream is one RTP session: sockets from the first, peer once the SDP is known.
+type Stream struct {
+	p        *Player
+	opt      Options
+	rtp      *net.UDPConn
+	rtcp     *net.UDPConn
+	local    netip.AddrPort
+	wg       sync.WaitGroup
+	received atomic.Uint64
+	bad      atomic.Uint64
+	foreign  atomic.Uint64
+	rtcpIn   atomic.Uint64
+
+	mu        sync.Mutex
+	closed    bool
+	version   int
+	sending   bool
+	direction string // what the peer's last description lets us send
+	hold      bool   // our own hold: we asked the peer to be silent
+	peer      netip.AddrPort
+	peerRTCP  netip.AddrPort
+	payload   uint8
+	frames    [][]byte
+	frame     int
+	header    rtp.Header
+	sent      uint64
+	rtcpSent  uint64
+	ticks     int
+	offered   []Crypto // ours, while an offer is pending
+	ours      Crypto   // agreed
+	theirs    Crypto
+	encrypt   *srtp.Context
+	decrypt   *srtp.Context
+	buf       []byte
+	cipher    []byte
+	retargets int
+	early     bool // the peer is from an early answer: the final one may name another
+
+	heard heardTone
+	wav   *wavFile
+}
+
+// Open binds the ports of a stream; it sends nothing before its peer is known.
+func (p *Player) Open(opt Options) (*Stream, error) {
+	if opt.Source == "" {
+		opt.Source = Tone
+	}
+	if opt.Hz == 0 {
+		opt.Hz = 1000
+	}
+	if opt.Hz%50 != 0 || opt.Hz < 0 || opt.Hz > highestHz {
+		return nil, fmt.Errorf("tone of %d Hz: use a multiple of 50 up to %d", opt.Hz, highestHz)
+	}
+	if opt.Source == None {
+		return &Stream{p: p, opt: opt, direction: "sendrecv", local: netip.AddrPortFrom(p.cfg.Address, 9)}, nil
+	}
+	rtpConn, rtcpConn, err := p.bind()
+	if err != nil {
+		return nil, err
+	}
+	s := &Stream{p: p, opt: opt, rtp: rtpConn, rtcp: rtcpConn, direction: "sendrecv", buf: make([]byte, 0, 512)}
+	a := rtpConn.LocalAddr().(*net.UDPAddr).AddrPort()
+	s.local = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	s.header = rtp.Header{Version: 2, SSRC: rand.Uint32(), SequenceNumber: uint16(rand.Uint32()), Timestamp: rand.Uint32(), Marker: true}
+	if p.cfg.Record != "" {
+		if s.wav, err = createWAV(p.cfg.Record, opt.Name); err != nil {
+			rtpConn.Close()
+			rtcpConn.Close()
+			return nil, err
+		}
+	}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		rtpConn.Close()
+		rtcpConn.Close()
+		return nil, errors.New("player is closed")
+	}
+	p.streams[s] = struct{}{}
+	p.mu.Unlock()
+	s.wg.Add(2)
+	go s.read()
+	go s.readRTCP()
+	return s, nil
+}
+
+// Close releases the ports and finishes the recording.
+func (s *Stream) Close() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed, s.sending = true, false
+	s.mu.Unlock()
+	if s.rtp == nil {
+		return
+	}
+	s.p.mu.Lock()
+	delete(s.p.streams, s)
+	s.p.mu.Unlock()
+	s.rtp.Close()
+	s.rtcp.Close()
+	s.wg.Wait()
+	if s.wav != nil {
+		s.wav.close()
+	}
+}
+
+// Local is the RTP address.
+func (s *Stream) Local() netip.AddrPort { return s.local }
+
+// Counters reads the counters.
+func (s *Stream) Counters() Counters {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := Counters{Sent: s.sent, Received: s.received.Load(), Bad: s.bad.Load(), Foreign: s.foreign.Load(),
+		RTCPSent: s.rtcpSent, RTCPIn: s.rtcpIn.Load()}
+	c.Lost, c.MaxGap, c.HeardHz = s.heard.report()
+	return c
+}
+
+// Negotiated tells the codec and the SRTP suite; both "" before the answer.
+func (s *Stream) Negotiated() (codec, suite string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.peer.IsValid() {
+		return "", ""
+	}
+	return codecName(s.payload), s.ours.Suite
+}
+
+// Retargets counts descriptions that named another address than the first one,
+// which Microsoft answers but does not follow.
+func (s *Stream) Retargets() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.retargets
+}
+
+// OfferOptions vary an offer.
+type OfferOptions struct {
+	Direction string // sendrecv when empty
+	NewKey    bool   // a fresh SRTP key; the roll-over counter restarts at 0 with it
+}
+
+// Offer writes an SDP offer. Repeated without NewKey it repeats the keys.
+func (s *Stream) Offer(o OfferOptions) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version++
+	s.hold = o.Direction == "inactive" || o.Direction == "recvonly"
+	switch {
+	case !s.opt.Secure:
+		s.offered = nil
+	case o.NewKey || (s.ours.Key == nil && s.offered == nil):
+		s.offered = []Crypto{NewCrypto("1", Suite80)}
+		if s.opt.Teams {
+			low := NewCrypto("0", Suite32)
+			low.MKI, s.offered[0].MKI = []byte{1}, []byte{1}
+			s.offered = []Crypto{low, s.offered[0]}
+		}
+	case s.ours.Key != nil:
+		s.offered = []Crypto{s.ours}
+	}
+	types := []uint8{PCMU, PCMA}
+	if s.peer.IsValid() {
+		types = []uint8{s.payload}
+	}
+	return s.write(types, s.offered, o.Direction)
+}
+
+// Early takes an answer that is not final: the offer stays open for the next one.
+func (s *Stream) Early(body []byte) error {
+	s.mu.Lock()
+	offered := s.offered
+	s.mu.Unlock()
+	err := s.Answered(body)
+	s.mu.Lock()
+	s.offered = offered
+	s.early = true
+	s.mu.Unlock()
+	return err
+}
+
+// Answered takes the answer to our last offer and starts sending.
+func (s *Stream) Answered(body []byte) error {
+	d, err := ParseSDP(body)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.offered) == 0 {
+		if d.Secure() {
+			return errors.New("answer has profile " + d.Profile + ", RTP/AVP was offered")
+		}
+		return s.use(d, Crypto{}, Crypto{})
+	}
+	if !d.Secure() || len(d.Cryptos) != 1 {
+		return fmt.Errorf("answer to RTP/SAVP has profile %s and %d crypto lines, must be RTP/SAVP and 1", d.Profile, len(d.Cryptos))
+	}
+	theirs := d.Cryptos[0]
+	for _, ours := range s.offered {
+		if ours.Tag == theirs.Tag && ours.Suite == theirs.Suite {
+			if theirs.MKI == nil {
+				ours.MKI = nil // not echoed: the MKI is not in the packets
+			}
+			return s.use(d, ours, theirs)
+		}
+	}
+	return fmt.Errorf("answer chose crypto tag %s suite %s, which was not offered", theirs.Tag, theirs.Suite)
+}
+
+// Answer takes an offer and writes the answer. The direction answers the
+// offer's (RFC 3264 6.1).
+func (s *Stream) Answer(offer []byte) ([]byte, error) {
+	d, err := ParseSDP(offer)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	codec, ok := d.Codec()
+	if !ok {
+		return nil, errors.New("offer has neither PCMU nor PCMA")
+	}
+	var ours, theirs Crypto
+	if d.Secure() {
+		if theirs, ok = d.Find(Suite80); !ok {
+			return nil, errors.New("offer has no " + Suite80)
+		}
+		ours = s.ours
+		if ours.Key == nil || ours.Suite != theirs.Suite {
+			ours = NewCrypto(theirs.Tag, Suite80)
+		}
+		ours.Tag, ours.MKI = theirs.Tag, nil
+		theirs.MKI = nil
+	} else if s.opt.Secure {
+		return nil, errors.New("offer is not RTP/SAVP")
+	}
+	s.version++
+	if err := s.use(d, ours, theirs); err != nil {
+		return nil, err
+	}
+	answer := map[string]string{"sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}[d.Direction]
+	var cryptos []Crypto
+	if ours.Key != nil {
+		cryptos = []Crypto{ours}
+	}
+	return s.write([]uint8{codec}, cryptos, answer), nil
+}
+
+// use applies an agreed description. Unchanged keys keep their contexts, and
+// with them the roll-over counter.
+func (s *Stream) use(d *Description, ours, theirs Crypto) error {
+	codec, ok := d.Codec()
+	if !ok {
+		return errors.New("neither PCMU nor PCMA agreed")
+	}
+	if !d.Addr.IsValid() || d.Addr.Addr().IsUnspecified() && d.Addr.Port() != 0 {
+		if d.Direction != "inactive" && !d.Addr.Addr().IsUnspecified() {
+			return errors.New("description has no address")
+		}
+	}
+	if ours.Key != nil {
+		if err := s.keys(ours, theirs); err != nil {
+			return err
+		}
+	} else {
+		s.encrypt, s.decrypt = nil, nil
+	}
+	s.ours, s.theirs, s.offered = ours, theirs, nil
+	switch {
+	case !s.peer.IsValid() || !s.opt.Teams || s.early:
+		s.peer, s.early = d.Addr, false
+	case s.peer != d.Addr:
+		s.retargets++
+	}
+	s.peerRTCP = netip.AddrPortFrom(s.peer.Addr(), s.peer.Port()+1)
+	s.direction = d.Direction
+	if s.rtp == nil {
+		s.payload = codec
+		return nil
+	}
+	if s.frames == nil || codec != s.payload {
+		s.payload = codec
+		s.frames = s.sound().encode(codec)
+		s.frame = 0
+	}
+	s.sending = s.peer.Port() != 0 && !s.peer.Addr().IsUnspecified() && (d.Direction == "sendrecv" || d.Direction == "recvonly") && s.opt.Source != Echo
+	s.heard.reset()
+	return nil
+}
+
+func (s *Stream) keys(ours, theirs Crypto) error {
+	profile, ok := ours.profile()
+	if !ok {
+		return errors.New("SRTP suite " + ours.Suite + " is unknown")
+	}
+	context := func(c Crypto) (*srtp.Context, error) {
+		options := []srtp.ContextOption{srtp.SRTPReplayProtection(128), srtp.SRTCPReplayProtection(128)}
+		if c.MKI != nil {
+			options = append(options, srtp.MasterKeyIndicator(c.MKI))
+		}
+		return srtp.CreateContext(c.Key[:16], c.Key[16:], profile, options...)
+	}
+	if s.encrypt == nil || string(ours.Key) != string(s.ours.Key) || string(ours.MKI) != string(s.ours.MKI) {
+		ctx, err := context(ours)
+		if err != nil {
+			return fmt.Errorf("SRTP key of ours: %w", err)
+		}
+		s.encrypt = ctx
+	}
+	if s.decrypt == nil || string(theirs.Key) != string(s.theirs.Key) || string(theirs.MKI) != string(s.theirs.MKI) {
+		ctx, err := context(theirs)
+		if err != nil {
+			return fmt.Errorf("SRTP key of the peer: %w", err)
+		}
+		s.decrypt = ctx
+	}
+	return nil
+}
+
+func (s *Stream) sound() sound {
+	switch s.opt.Source {
+	case Sweep:
+		return sweepSound(300, 3000)
+	case Silence, Echo:
+		return sound{[samples]int16{}}
+	}
+	return toneSound(s.opt.Hz)
+}
+
+// write prints our description.
+func (s *Stream) write(types []uint8, cryptos []Crypto, direction string) []byte {
+	if direction == "" {
+		direction = "sendrecv"
+	}
+	profile, family := "RTP/AVP", "IP4"
+	if cryptos != nil {
+		profile = "RTP/SAVP"
+	}
+	if s.local.Addr().Is6() {
+		family = "IP6"
+	}
+	var b strings.Builder
+	session := "0"
+	if s.opt.Teams {
+		session = "1" // constant per stream; the version counts
+	}
+	fmt.Fprintf(&b, "v=0\r\no=- %s %d IN %s %s\r\ns=session\r\nc=IN %s %s\r\nt=0 0\r\n", session, s.version, family, s.local.Addr(), family, s.local.Addr())
+	list := make([]string, 0, 6)
+	if s.opt.Teams && len(types) > 1 {
+		list = append(list, "104", "103") // SILK wide and narrow band come first
+	}
+	for _, t := range types {
+		list = append(list, strconv.Itoa(int(t)))
+	}
+	if s.opt.Teams && len(types) > 1 {
+		list = append(list, "13")
+	}
+	list = append(list, "101")
+	fmt.Fprintf(&b, "m=audio %d %s %s\r\n", s.local.Port(), profile, strings.Join(list, " "))
+	fmt.Fprintf(&b, "a=rtcp:%d\r\n", s.local.Port()+1)
+	for _, c := range cryptos {
+		b.WriteString(c.String() + "\r\n")
+	}
+	if s.opt.Teams && len(types) > 1 {
+		b.WriteString("a=rtpmap:104 SILK/16000\r\na=rtpmap:103 SILK/8000\r\na=rtpmap:13 CN/8000\r\n")
+	}
+	for _, t := range types {
+		fmt.Fprintf(&b, "a=rtpmap:%d %s/8000\r\n", t, codecName(t))
+	}
+	b.WriteString("a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=" + direction + "\r\n")
+	return []byte(b.String())
+}
+
+// tick sends the next frame; called by the player only.
+func (s *Stream) tick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || !s.peer.IsValid() || s.peer.Port() == 0 {
+		return
+	}
+	s.ticks++
+	if s.ticks%250 == 0 { // a report every 5 s (RFC 3550 6.2)
+		s.report()
+	}
+	if s.sending && !s.hold {
+		s.send(s.frames[s.frame])
+		s.frame = (s.frame + 1) % len(s.frames)
+	}
+}
+
+// send encrypts and sends one payload; s.mu is held.
+func (s *Stream) send(payload []byte) {
+	s.header.PayloadType = s.payload
+	size := s.header.MarshalSize() + len(payload)
+	if size > cap(s.buf) { // an echo of a long payload
+		s.buf = make([]byte, 0, size)
+	}
+	packet := s.buf[:size]
+	n, err := s.header.MarshalTo(packet)
+	if err != nil {
+		return
+	}
+	copy(packet[n:], payload)
+	s.header.SequenceNumber++
+	s.header.Timestamp += samples
+	s.header.Marker = false
+	if s.encrypt != nil {
+		if packet, err = s.encrypt.EncryptRTP(s.cipher[:0], packet, nil); err != nil {
+			return
+		}
+		s.cipher = packet
+	}
+	s.sent++
+	if s.p.cfg.Lost != nil && s.p.cfg.Lost() {
+		return
+	}
+	s.rtp.WriteToUDPAddrPort(packet, s.peer)
+}
+
+// report sends a sender report with one source description (RFC 3550 6.4.1, 6.5).
+func (s *Stream) report() {
+	b := make([]byte, 28, 48)
+	b[0], b[1] = 0x80, 200
+	binary.BigEndian.PutUint16(b[2:], 6)
+	binary.BigEndian.PutUint32(b[4:], s.header.SSRC)
+	now := time.Now()
+	binary.BigEndian.PutUint32(b[8:], uint32(now.Unix()+2208988800))
+	binary.BigEndian.PutUint32(b[12:], uint32(uint64(now.Nanosecond())<<32/1e9))
+	binary.BigEndian.PutUint32(b[16:], s.header.Timestamp)
+	binary.BigEndian.PutUint32(b[20:], uint32(s.sent))
+	binary.BigEndian.PutUint32(b[24:], uint32(s.sent*samples))
+	b = append(b, 0x81, 202, 0, 3)
+	b = binary.BigEndian.AppendUint32(b, s.header.SSRC)
+	b = append(b, 1, 4, 'e', 'm', 'u', 'l', 0, 0)
+	if s.encrypt != nil {
+		var err error
+		if b, err = s.encrypt.EncryptRTCP(nil, b, nil); err != nil {
+			return
+		}
+	}
+	s.rtcpSent++
+	s.rtcp.WriteToUDPAddrPort(b, s.peerRTCP)
+}
