@@ -1,41 +1,141 @@
-// Package ledger prices rows and books them exactly once.
 package ledger
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"tandem"
+	"tandem/rating"
 )
 
-// Ledger prices rows; see New.
-type Ledger struct{}
+// Ledger prices rows; see New. All methods may be called concurrently.
+type Ledger struct {
+	store  tandem.LedgerStore
+	clock  func() time.Time
+	log    *slog.Logger
+	tariff atomic.Pointer[rating.Tariff]
+	swap   sync.Mutex // one SetDirectory at a time
+}
 
-// New makes a ledger over a store; clock and logger may be nil.
+// New makes a ledger over a store. A nil clock is time.Now, a nil logger
+// discards. Price and Quote answer KindUnavailable until SetDirectory was called.
 func New(store tandem.LedgerStore, clock func() time.Time, logger *slog.Logger) *Ledger {
-	return &Ledger{}
+	if clock == nil {
+		clock = time.Now
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Ledger{store: store, clock: clock, log: logger}
 }
 
-// SetDirectory swaps decks and accounts; on error the old ones stay.
-func (l *Ledger) SetDirectory(dir *tandem.Directory) error { return nil }
-
-// Price fills rows[i].Charge in one store transaction, in order, exactly once per row ID.
-func (l *Ledger) Price(ctx context.Context, rows []tandem.CDR) error { return nil }
-
-// QuoteRequest is a question for `tandem rate explain`.
-type QuoteRequest struct {
-	From, To string
-	Duration time.Duration
-	At       time.Time // answer instant; zero = now
-	// Used, when not nil, stands in for the seconds already drawn from the bucket in the books.
-	Used *int64
+// SetDirectory makes the decks and accounts of a snapshot those of the next
+// batch. On error the previous ones stay in force.
+func (l *Ledger) SetDirectory(dir *tandem.Directory) error {
+	l.swap.Lock()
+	defer l.swap.Unlock()
+	t, err := rating.NewTariff(dir, l.tariff.Load())
+	if err != nil {
+		return fmt.Errorf("tariffs of directory version %d: %w", dir.Version, err)
+	}
+	l.tariff.Store(t)
+	return nil
 }
 
-// Quote says what a call would cost, without booking it.
-func (l *Ledger) Quote(ctx context.Context, q QuoteRequest) (tandem.Charge, error) {
-	return tandem.Charge{}, nil
+func (l *Ledger) current() (*rating.Tariff, error) {
+	t := l.tariff.Load()
+	if t == nil {
+		return nil, &tandem.Error{Kind: tandem.KindUnavailable, Message: "no tariffs are loaded yet", Mend: "try again when the node has started"}
+	}
+	return t, nil
 }
 
-// Authorize refuses an outbound call that the payer's deck refuses to price.
-func (l *Ledger) Authorize(p *tandem.Plan, at time.Time) *tandem.Rejection { return nil }
+// Price fills rows[i].Charge. All rows of a batch are booked in one durable
+// transaction, in their order; on error nothing was booked and no row was
+// changed. A row that can't be priced (no deck, no row) is booked at 0 with the
+// reason in its explanation: it must not hold up the others.
+//
+// Rows that are 0 by rule (attempts, the Operator Connect side) are not booked.
+func (l *Ledger) Price(ctx context.Context, rows []tandem.CDR) error {
+	t, err := l.current()
+	if err != nil {
+		return err
+	}
+	assessed := make([]rating.Assessment, len(rows))
+	bookable := false
+	for i := range rows {
+		assessed[i] = t.Assess(&rows[i])
+		bookable = bookable || assessed[i].Bookable()
+	}
+	charges := make([]tandem.Charge, len(rows))
+	var unrated []int
+	book := func(tx tandem.LedgerTx) error {
+		unrated = unrated[:0] // the store may run a transaction again
+		for i := range rows {
+			if !assessed[i].Bookable() {
+				continue
+			}
+			a := assessed[i]
+			charge, fresh, err := post(tx, &rows[i], &a)
+			if err != nil {
+				return fmt.Errorf("price leg %s of call %s: %w", rows[i].ID, rows[i].Correlation, err)
+			}
+			if charges[i] = charge; fresh && a.Rule == rating.RuleUnrated {
+				unrated = append(unrated, i)
+			}
+		}
+		return nil
+	}
+	if bookable {
+		if err := l.store.Books(ctx, book); err != nil {
+			return err
+		}
+	}
+	for i := range rows {
+		if !assessed[i].Bookable() {
+			charges[i] = assessed[i].Charge(0)
+		}
+		rows[i].Charge = charges[i]
+	}
+	l.warn(rows, unrated)
+	return nil
+}
+
+// post books one leg unless it is booked already.
+func post(tx tandem.LedgerTx, row *tandem.CDR, a *rating.Assessment) (charge tandem.Charge, fresh bool, err error) {
+	stored, booked, err := tx.Entry(row.ID)
+	if err != nil || booked {
+		return stored.Charge, false, err
+	}
+	var used int64
+	if a.Bucket != (tandem.Bucket{}) {
+		if used, err = tx.Used(a.Bucket); err != nil {
+			return charge, false, err
+		}
+	}
+	charge = a.Charge(used)
+	return charge, true, tx.Book(tandem.LedgerEntry{Leg: row.ID, Pos: row.NodeSeq, At: a.At, Account: row.Account, DID: row.DID, Bucket: a.Bucket, Charge: charge})
+}
+
+// warn reports legs without a price: once per batch, for a missing deck hits every leg.
+func (l *Ledger) warn(rows []tandem.CDR, unrated []int) {
+	if len(unrated) == 0 {
+		return
+	}
+	first := &rows[unrated[0]]
+	l.log.Warn("legs without a price", "count", len(unrated), "corr_id", first.Correlation, "account", tandem.Clip(first.Account, 63),
+		"explanation", tandem.Clip(first.Charge.Explanation, 400))
+}
+
+// Authorize refuses an outbound call that the payer's deck refuses to price;
+// nil = go ahead, also before SetDirectory. See rating.Tariff.Authorize.
+func (l *Ledger) Authorize(p *tandem.Plan, at time.Time) *tandem.Rejection {
+	if t := l.tariff.Load(); t != nil {
+		return t.Authorize(p, at)
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package rating
+
+import (
+	"slices"
+	"time"
+
+	"tandem"
+	"tandem/rating/numberplan"
+)
+
+// Rule is why a leg costs what it costs; it is stored in the explanation.
+type Rule string
+
+// The rules, in the order in which they are asked.
+const (
+	RuleNotConnected    Rule = "not_connected"    // attempts are free of charge
+	RuleOperatorConnect Rule = "operator_connect" // the charge stands on the Phone row of the call
+	RuleNoDuration      Rule = "no_duration"      // answered and over within the same millisecond: no fee either
+	RuleEmergency       Rule = "emergency"        // 911, 112, 933, 988: never charged, never drawn
+	RuleTollFree        Rule = "toll_free"        // paid by the called party, never drawn
+	RuleUnrated         Rule = "unrated"          // no price could be found: Error says why; charged 0 and findable
+	RuleMetered         Rule = "metered"          // by the deck
+	RuleAllowance       Rule = "allowance"        // free minutes first, the rest by the deck
+)
+
+// LegKind is which of the two retail decks prices a leg, and by which number.
+type LegKind string
+
+// The kinds of leg.
+const (
+	LegOutbound LegKind = "outbound" // Teams user to PSTN: RetailOut by the number called
+	LegInbound  LegKind = "inbound"  // PSTN to DID: RetailIn by the DID called
+	LegFailsafe LegKind = "failsafe" // forward to the failsafe number: RetailOut by that number, never from the minutes
+)
+
+// Assessment is everything about the price of a leg except how much of the
+// bucket is left, which only the ledger knows. It is a value; making one does
+// not allocate.
+type Assessment struct {
+	Rule   Rule
+	Kind   LegKind
+	Number string // that was looked up
+	Class  tandem.NumberClass
+	At     time.Time // answer instant: it chooses the deck row and the cycle
+	Error  string    // with RuleUnrated
+
+	// Bucket is where free minutes come from, LimitS how much it holds; zero when the leg may not draw.
+	Bucket tandem.Bucket
+	LimitS int64
+
+	durationMs uint32
+	account    *account
+	cycleEnd   time.Time
+	deck       *tandem.Deck
+	row        *tandem.DeckRow
+}
+
+// Bookable reports whether the leg belongs in the books: every connected Phone
+// leg, also one that costs nothing. The others are 0 by rule, on every replay.
+func (a *Assessment) Bookable() bool {
+	return a.Rule != RuleNotConnected && a.Rule != RuleOperatorConnect
+}
+
+// Terms are those of the deck row; zero when none applies.
+func (a *Assessment) Terms() Terms {
+	if a.row == nil || (a.Rule != RuleMetered && a.Rule != RuleAllowance) {
+		return Terms{}
+	}
+	return Terms{Rate: a.row.Rate, ConnectFee: a.row.ConnectFee, InitialInc: int64(a.row.InitialInc), NextInc: int64(a.row.NextInc)}
+}
+
+// Assess decides by which rule a leg is priced. It reads facts of the row only:
+// plan and user type are those at the time of the call.
+func (t *Tariff) Assess(r *tandem.CDR) Assessment {
+	a := Assessment{durationMs: r.DurationMs, At: answered(r)}
+	a.account = t.accounts[r.Account]
+	outbound := r.Direction == tandem.Outbound
+	switch {
+	case outbound:
+		a.Kind, a.Number = LegOutbound, r.To
+	case r.Attempt > 0:
+		a.Kind, a.Number = LegFailsafe, r.To
+	default:
+		a.Kind, a.Number = LegInbound, string(r.DID)
+	}
+	a.Class = farClass(r, a.Kind)
+
+	switch {
+	case !r.Connected:
+		a.Rule = RuleNotConnected
+	case r.Technology == tandem.OperatorConnect:
+		a.Rule = RuleOperatorConnect
+	case r.DurationMs == 0:
+		a.Rule = RuleNoDuration
+	case r.Emergency || (a.Class == tandem.ClassEmergency && a.Kind != LegInbound):
+		a.Rule = RuleEmergency
+	case a.Class == tandem.ClassTollFree && a.Kind != LegInbound:
+		a.Rule = RuleTollFree
+	default:
+		a.price(r)
+	}
+	return a
+}
+
+// price finds the deck row and the bucket.
+func (a *Assessment) price(r *tandem.CDR) {
+	a.Rule = RuleUnrated
+	if a.account == nil {
+		a.Error = "the account is not known"
+		return
+	}
+	table, deckID := a.account.out, a.account.RetailOut
+	if a.Kind == LegInbound {
+		table, deckID = a.account.in, a.account.RetailIn
+	}
+	if table == nil {
+		a.Error = "the account's " + string(deckDirection(a.Kind)) + " deck " + deckID + " does not exist"
+		return
+	}
+	a.deck = table.Deck()
+	row, isNumber := lookup(table, a.Number, a.At)
+	a.row = row
+	switch {
+	case !isNumber:
+		a.Error = "what was called is not a number that a deck can price"
+	case row == nil:
+		a.Error = "no row of the deck covers the number at the time of the answer"
+	case row.Reject:
+		a.Error = "the row of the deck rejects the destination, yet the call was connected"
+	case a.deck.Currency != a.account.Currency:
+		a.Error = "the deck is in another currency than the account"
+	default:
+		a.Rule = RuleMetered
+		a.allow(r)
+	}
+}
+
+// allow says from which bucket the leg may draw: outbound calls of numbers on
+// the Unlimited plan to the account's free classes.
+func (a *Assessment) allow(r *tandem.CDR) {
+	if a.Kind != LegOutbound || r.Plan != tandem.Unlimited || r.UserType == tandem.AutoAttendant || r.DID == "" || !drawable(a.Class) ||
+		!slices.Contains(a.account.FreeClasses, a.Class) {
+		return
+	}
+	a.Rule = RuleAllowance
+	start, next := Cycle(a.At, a.account.zone)
+	a.Bucket = tandem.Bucket{Account: a.account.ID, DID: r.DID, Cycle: start}
+	a.LimitS, a.cycleEnd = int64(a.account.FreeMinutes)*60, next
+}
+
+// drawable keeps classes out of the bucket that no configuration may let in.
+func drawable(c tandem.NumberClass) bool {
+	switch c {
+	case tandem.ClassTollFree, tandem.ClassDirectory, tandem.ClassEmergency, tandem.ClassInvalid, "":
+		return false
+	}
+	return true
+}
+
+// farClass classifies the far number: who was called, or who called. A caller
+// who withholds the number has no class.
+func farClass(r *tandem.CDR, kind LegKind) tandem.NumberClass {
+	far := r.To
+	if kind == LegInbound {
+		far = r.From
+		if far == "" || far[0] != '+' && (far[0] < '0' || far[0] > '9') {
+			return ""
+		}
+	}
+	return numberplan.Classify(far)
+}
+
+func deckDirection(k LegKind) tandem.Direction {
+	if k == LegInbound {
+		return tandem.Inbound
+	}
+	return tandem.Outbound
+}
+
+// answered is the instant that chooses row and cycle.
+func answered(r *tandem.CDR) time.Time {
+	if r.AnswerTime != nil {
+		return r.AnswerTime.UTC()
+	}
+	return r.EndTime.UTC().Add(-time.Duration(r.DurationMs) * time.Millisecond)
+}
+
+// Charge prices the leg when used seconds of the bucket are drawn already
+// (ignored for legs that may not draw) and explains it.
+func (a *Assessment) Charge(used int64) tandem.Charge {
+	c := tandem.Charge{Class: a.Class}
+	if a.account != nil {
+		c.Currency = a.account.Currency
+	}
+	if a.row != nil {
+		c.DeckID, c.DeckVer, c.DeckRow = a.deck.ID, a.deck.Version, a.row.ID
+	}
+	var p Price
+	if a.Rule == RuleMetered || a.Rule == RuleAllowance {
+		var err error
+		p, err = a.Terms().Price(Seconds(a.durationMs), a.LimitS-used)
+		if err != nil {
+			a.Rule, a.Error, a.Bucket, a.LimitS = RuleUnrated, err.Error(), tandem.Bucket{}, 0
+			p = Price{}
+		}
+	}
+	c.Amount, c.BilledS, c.FreeS, c.ChargedS = p.Amount, p.BilledS, p.FreeS, p.ChargedS
+	if p.ChargedS > 0 {
+		c.Rate = a.row.Rate
+	}
+	c.Explanation = a.explain(p, used).String()
+	return c
+}
