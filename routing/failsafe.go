@@ -74,9 +74,7 @@ func (d *decision) failsafeTarget(number *tandem.Number) (target tandem.E164, wh
 		if hop > maxFailsafeHops {
 			return "", "more than " + strconv.Itoa(maxFailsafeHops) + " failsafe numbers in a row are ours: no forward"
 		}
-		if hop < len(seen) {
-			seen[hop] = target
-		}
+		seen[hop] = target
 		d.say("failsafe", "the failsafe number "+string(target)+" is ours and behind the same Microsoft trunk: its own failsafe number stands in")
 		number = next
 	}

@@ -33,7 +33,7 @@ func normalise(user string) dialled {
 	case !digits(d):
 		return refuse(404, tandem.CauseUnallocated, "what was dialled is not a number")
 	}
-	if code := strings.TrimPrefix(d, "1"); len(code) == 3 && len(d) <= 4 && serviceCode(code) {
+	if code := threeDigits(d); code != "" && serviceCode(code) {
 		return dialled{number: code, short: true}
 	}
 	if !plus {
@@ -52,6 +52,20 @@ func normalise(user string) dialled {
 		return e164(s)
 	}
 	return e164("+" + d)
+}
+
+// shortCode is what was dialled if that is three digits, with or without + and
+// country code 1; else "".
+func shortCode(user string) string { return threeDigits(strings.TrimPrefix(strip(user), "+")) }
+
+func threeDigits(d string) string {
+	if len(d) == 4 && d[0] == '1' {
+		d = d[1:]
+	}
+	if len(d) == 3 && digits(d) {
+		return d
+	}
+	return ""
 }
 
 // strip cuts what is around the number.

@@ -11,11 +11,11 @@ import (
 
 // outbound routes Teams user -> PSTN.
 func (d *decision) outbound() {
-	called := normalise(d.req.RequestUser)
-	if called.short && slices.Contains(d.t.emergency, called.number) {
-		d.emergency(called.number)
+	if code := shortCode(d.req.RequestUser); code != "" && slices.Contains(d.t.cfg.Emergency, code) {
+		d.emergency(code)
 		return
 	}
+	called := normalise(d.req.RequestUser)
 	d.from(caller(d.req.PAIUser))
 	if called.number != "" {
 		d.To = called.number
@@ -37,9 +37,7 @@ func (d *decision) outbound() {
 	}
 	d.owned(number)
 	d.say("caller", string(number.DID)+" belongs to account "+number.Account+", "+string(number.UserType)+", "+string(number.Plan)+" ("+why+")")
-	if d.From == anonymous {
-		d.From = string(number.DID) // known to us; shown only if not private
-	}
+	d.screen(tenant, number)
 	if called.number == "" {
 		d.reject("number", called.status, called.cause, called.refused)
 		return
@@ -141,6 +139,28 @@ func (d *decision) callerOf(tenant *tandem.Tenant) (number *tandem.Number, why s
 	return nil, "the caller's number is not a number of the tenant"
 }
 
+// screen keeps a number in From that is not the tenant's from being shown as
+// the caller: only a call that the tenant's own number forwarded may keep its
+// original caller.
+func (d *decision) screen(tenant *tandem.Tenant, number *tandem.Number) {
+	shown := caller(d.req.FromUser)
+	if shown == "" || shown == number.DID {
+		d.From = string(number.DID) // known to us; shown only if not private
+		return
+	}
+	if own := d.t.numbers[shown]; own != nil && own.Tenant == tenant.ID {
+		return
+	}
+	for _, user := range d.req.Diverters {
+		if n := d.t.numbers[caller(user)]; n != nil && n.Tenant == tenant.ID {
+			d.say("caller", "From keeps the original caller: "+string(n.DID)+" forwarded the call")
+			return
+		}
+	}
+	d.From = string(number.DID)
+	d.say("caller", "the number in From is not the tenant's: "+d.From+" is shown instead")
+}
+
 // emergency routes a short code that must get through: before any check of
 // tenant, caller or plan, over every carrier there is, those that seem down at
 // the end. Who calls is found out if possible and never asked for.
@@ -173,17 +193,19 @@ func (d *decision) emergency(code string) {
 		return
 	}
 	for i := range d.Attempts {
-		d.Attempts[i].NextOn = emergencyNextOn
+		d.Attempts[i].NextOn = d.t.emergencyNextOn
 	}
 	d.say("carrier order", "by priority, then by weight, those that seem down last; the next on any failure but busy: "+networks(d.Attempts))
 }
 
 // emergencyNextOn lets the next carrier try after every failure that is not the
-// answering point's own: any refusal but busy, decline and cancel. Read-only.
-var emergencyNextOn = tandem.OutcomeSet{
-	Statuses: []tandem.SIPStatus{400, 401, 402, 403, 404, 405, 406, 407, 408, 410, 413, 414, 415, 416, 420, 421, 422, 423, 480, 481, 482, 483, 484, 485,
-		488, 491, 493, 500, 501, 502, 503, 504, 505, 513, 580, 604, 606},
-	Kinds: []tandem.OutcomeKind{tandem.OutcomeSilence, tandem.OutcomeConnection, tandem.OutcomeNoAnswer, tandem.OutcomeMedia},
+// answering point's own: any refusal but busy, decline and cancel.
+func emergencyNextOn() tandem.OutcomeSet {
+	return tandem.OutcomeSet{
+		Statuses: []tandem.SIPStatus{400, 401, 402, 403, 404, 405, 406, 407, 408, 410, 413, 414, 415, 416, 420, 421, 422, 423, 480, 481, 482, 483, 484, 485,
+			488, 491, 493, 500, 501, 502, 503, 504, 505, 513, 580, 604, 606},
+		Kinds: []tandem.OutcomeKind{tandem.OutcomeSilence, tandem.OutcomeConnection, tandem.OutcomeNoAnswer, tandem.OutcomeMedia},
+	}
 }
 
 // networks names the networks of attempts, each once in a row.

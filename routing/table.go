@@ -15,14 +15,15 @@ import (
 
 // Table is the immutable index of one directory; see New.
 type Table struct {
-	cfg       Config
-	emergency []string
-	trunks    map[tandem.TrunkID]*trunk
-	teams     []*trunk // enabled, in order
-	carriers  []*trunk // enabled, by priority; equal priorities stand together
-	tenants   map[tandem.TenantID]*tandem.Tenant
-	byFQDN    map[string]*tandem.Tenant // lower case
-	numbers   map[tandem.E164]*tandem.Number
+	cfg Config
+	// emergencyNextOn is shared by all attempts of emergency calls.
+	emergencyNextOn tandem.OutcomeSet
+	trunks          map[tandem.TrunkID]*trunk
+	teams           []*trunk // enabled, in order
+	carriers        []*trunk // enabled, by priority; equal priorities stand together
+	tenants         map[tandem.TenantID]*tandem.Tenant
+	byFQDN          map[string]*tandem.Tenant // lower case
+	numbers         map[tandem.E164]*tandem.Number
 }
 
 // trunk is a trunk with one ready-made attempt per endpoint.
@@ -38,7 +39,7 @@ func New(cfg Config, dir *tandem.Directory) (*Table, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	t := &Table{cfg: cfg, emergency: cfg.Emergency,
+	t := &Table{cfg: cfg, emergencyNextOn: emergencyNextOn(),
 		trunks:  make(map[tandem.TrunkID]*trunk, len(dir.Trunks)),
 		tenants: make(map[tandem.TenantID]*tandem.Tenant, len(dir.Tenants)), byFQDN: make(map[string]*tandem.Tenant, len(dir.Tenants)),
 		numbers: make(map[tandem.E164]*tandem.Number, len(dir.Numbers)),
