@@ -1,0 +1,7 @@
+({account:String} = '' OR account = {account:String})
+    AND ({any_call:UInt8} = 1 OR correlation_id = {correlation:UUID})
+    AND invite_time >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
+    AND invite_time < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
+    AND ({number:String} = '' OR from_number LIKE concat('%', {number:String}, '%') OR to_number LIKE concat('%', {number:String}, '%'))
+    AND ({technology:String} = '' OR technology = {technology:String})
+    AND ({connected:UInt8} = 0 OR connected)
