@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"hash/maphash"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"tandem/sip/core"
+)
+
+// shard is one call core with its goroutine. Only that goroutine touches core,
+// out and line.
+type shard struct {
+	e      *Engine
+	number uint16
+	core   *core.Core
+	box    *mailbox
+	out    output
+	line   barrier
+	seen   seenInvites
+
+	waiting atomic.Bool // messages wait for the journal
+	stats   atomic.Pointer[core.Stats]
+	ended   chan struct{}
+}
+
+// timerSlice is how many events run before timers are looked at again.
+const timerSlice = 64
+
+func newShard(e *Engine, number uint16) *shard {
+	s := &shard{e: e, number: number, box: newMailbox(e.cfg.Mailbox), ended: make(chan struct{})}
+	s.seen.seed = maphash.MakeSeed()
+	s.out.s = s
+	cfg := e.cfg.Core
+	cfg.Shard = number
+	if e.cfg.MaxCalls > 0 {
+		cfg.MaxCalls = (e.cfg.MaxCalls + e.cfg.Shards - 1) / e.cfg.Shards
+	}
+	s.core = core.New(cfg, core.Deps{Router: e.deps.Router, Media: e.deps.Media, Output: &s.out, Random: e.deps.Random(number)})
+	s.stats.Store(&core.Stats{})
+	return s
+}
+
+func (s *shard) run() {
+	defer s.e.wg.Done()
+	defer close(s.ended)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var spare []item
+	for {
+		select {
+		case <-s.e.quit:
+			s.flush()
+			return
+		default:
+		}
+		batch := s.box.take(spare)
+		for i := range batch {
+			s.handle(&batch[i])
+			if i%timerSlice == timerSlice-1 {
+				s.tick()
+			}
+		}
+		s.tick()
+		clear(batch)
+		spare = batch
+		if cap(spare) > 2*s.e.cfg.Mailbox {
+			spare = nil
+		}
+		if len(batch) > 0 {
+			stats := s.core.Stats()
+			s.stats.Store(&stats)
+		}
+		if s.box.len() > 0 {
+			continue
+		}
+		timer.Reset(s.pause())
+		select {
+		case <-s.box.wake:
+		case <-timer.C:
+		case <-s.e.quit:
+		}
+	}
+}
+
+// handle runs one turn.
+func (s *shard) handle(it *item) {
+	now := it.event.At
+	if it.control != nil {
+		now = s.e.deps.Clock()
+		s.guard(it.control)
+	} else {
+		s.guard(func() { s.core.Handle(it.event) })
+	}
+	s.settle(now)
+}
+
+// tick runs due timers and lets go what the journal has written.
+func (s *shard) tick() {
+	now := s.e.deps.Clock()
+	if due, ok := s.core.NextTimer(); ok && !now.Before(due) {
+		s.guard(func() { s.core.Tick(now) })
+		s.settle(now)
+	}
+	s.release(now)
+}
+
+// pause is how long nothing is due.
+func (s *shard) pause() time.Duration {
+	held := s.heldUntil()
+	s.waiting.Store(!held.IsZero())
+	if !held.IsZero() {
+		// Written between the last release and the flag above: nobody would wake us.
+		s.release(s.e.deps.Clock())
+		held = s.heldUntil()
+		s.waiting.Store(!held.IsZero())
+	}
+	wait := time.Hour
+	now := s.e.deps.Clock()
+	if due, ok := s.core.NextTimer(); ok {
+		wait = due.Sub(now)
+	}
+	if !held.IsZero() {
+		wait = min(wait, held.Sub(now))
+	}
+	return max(wait, 0)
+}
+
+// guard contains a panic that the core's own containment did not: the event is
+// lost, the shard and its other calls go on.
+func (s *shard) guard(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.e.count.panics.Add(1)
+			s.e.deps.Logger.Error("panic in the call core", "shard", s.number, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	f()
+}
+
+// flush lets everything go that still waits.
+func (s *shard) flush() {
+	l := &s.line
+	for ; l.first < len(l.line); l.first++ {
+		h := &l.line[l.first]
+		s.e.deps.Sender.Send(h.to, h.ref, h.msg)
+	}
+}
