@@ -148,7 +148,7 @@ func TestReportPagesJoin(t *testing.T) {
 			target = fmt.Sprintf("/api/v1/log?limit=7&offset=%d", *page.Next)
 		}
 	}
-	if want := len(provtest.Calls(30)); len(seen) != want {
+	if want := len(provtest.Calls(60)); len(seen) != want {
 		t.Errorf("%d rows, want %d", len(seen), want)
 	}
 }
@@ -267,7 +267,7 @@ func TestHostileTextInCSV(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := len(provtest.Calls(30)) + 1; len(rows) != want || strings.Count(w.Body.String(), "\n") != want {
+	if want := len(provtest.Calls(60)) + 1; len(rows) != want || strings.Count(w.Body.String(), "\n") != want {
 		t.Errorf("%d rows on %d lines, want %d", len(rows), strings.Count(w.Body.String(), "\n"), want)
 	}
 	hostile, plus := 0, 0

@@ -132,14 +132,14 @@ func contains(number, digits string) bool {
 	return false
 }
 
-// Calls are the rows of n connected calls, a failsafe call, a busy one and one
-// with hostile text, newest first.
+// Calls are the rows of a failsafe call (3), a busy one (1), one with hostile
+// text (2) and n connected ones (2 each), newest first.
 func Calls(n int) []tandem.CDR {
-	var rows []tandem.CDR
+	rows := append(append(failsafe(), busy()), hostile()...)
 	for i := range n {
 		rows = append(rows, connected(i)...)
 	}
-	return append(append(append(rows, failsafe()...), busy()), hostile()...)
+	return rows
 }
 
 func leg(i, attempt int, technology tandem.Technology) tandem.CDR {
@@ -151,6 +151,9 @@ func leg(i, attempt int, technology tandem.Technology) tandem.CDR {
 		Codec:      "PCMU", Charge: tandem.Charge{Currency: "USD"}}
 	if technology == tandem.OperatorConnect {
 		c.Network, c.Trunk, c.Endpoint, c.SRTP = "Operator Connect", "teams", "52.112.4.9:5061", true
+	}
+	if i >= 500 { // the special calls are the newest
+		c.InviteTime = Now().Add(-time.Duration(i-499) * time.Minute)
 	}
 	c.EndTime = c.InviteTime.Add(2 * time.Second)
 	return c
@@ -206,7 +209,7 @@ func hostile() []tandem.CDR {
 
 // Service is the operations over the fakes; change may alter what they need.
 func Service(change func(*provisioning.Deps)) *provisioning.Service {
-	reports := &Reports{Rows: Calls(30)}
+	reports := &Reports{Rows: Calls(60)}
 	d := provisioning.Deps{
 		Store:   NewStore(Directory()),
 		Reports: func() provisioning.Reports { return reports },
