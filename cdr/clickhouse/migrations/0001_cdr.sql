@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS {{.Local}}{{.OnCluster}}
     ring_time Nullable(DateTime64(3, 'UTC')),
     answer_time Nullable(DateTime64(3, 'UTC')),
     end_time DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)),
-    duration_ms UInt32 CODEC(T64, ZSTD(1)) COMMENT 'answer to release, by the monotonic clock',
+    duration_ms UInt32 COMMENT 'answer to release, by the monotonic clock' CODEC(T64, ZSTD(1)),
     pdd_ms UInt32 CODEC(T64, ZSTD(1)),
     sip_code UInt16,
     q850 UInt8,
@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS {{.Local}}{{.OnCluster}}
     outcome LowCardinality(String),
     released_by LowCardinality(String),
     disposition LowCardinality(String),
-    route_trace String CODEC(ZSTD(3)) COMMENT 'JSON: why this route',
+    route_trace String COMMENT 'JSON: why this route' CODEC(ZSTD(3)),
     codec LowCardinality(String),
     srtp Bool,
     rx_packets UInt64 CODEC(T64, ZSTD(1)),
@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS {{.Local}}{{.OnCluster}}
     deck LowCardinality(String),
     deck_version Int64,
     deck_row Int64,
-    explanation String CODEC(ZSTD(3)) COMMENT 'JSON: why this price',
+    explanation String COMMENT 'JSON: why this price' CODEC(ZSTD(3)),
     INDEX ix_correlation correlation_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
 ENGINE = {{.Engine}}
