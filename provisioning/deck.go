@@ -89,7 +89,7 @@ func readDeckFile(v value, src Source) []tandem.DeckRow {
 		return nil
 	}
 	defer f.Close()
-	rows, err := src.ParseDeckCSV(io.LimitReader(f, maxDocument))
+	rows, err := src.ParseDeckCSV(io.LimitReader(f, maxDeckFile))
 	if err != nil {
 		for _, one := range flatten(err) {
 			e := &tandem.Error{Kind: tandem.KindInvalid, Message: one.Error()}

@@ -116,7 +116,7 @@ func (r *reader) parse(text []byte) ast.Node {
 		r.report(at, &tandem.Error{Kind: tandem.KindInvalid, Message: "the document nests too deep", Mend: "see docs/formats/apply.md for its form"})
 		return nil
 	}
-	file, err := parser.Parse(tokens, 0)
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		at, message := Position{}, err.Error()
 		var syntax yaml.Error

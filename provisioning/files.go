@@ -12,7 +12,7 @@ func DeckFiles(text []byte) []string {
 	if _, deep := tooDeep(tokens); deep || len(text) > maxDocument {
 		return nil
 	}
-	file, err := parser.Parse(tokens, 0)
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil
 	}

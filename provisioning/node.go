@@ -286,7 +286,8 @@ func word[T ~string](o object, key string, fallback T, words ...T) T {
 // level: real documents nest 4 levels deep.
 const (
 	maxNesting  = 64
-	maxDocument = 64 << 20
+	maxDeckFile = 64 << 20
+	maxDocument = 32 << 20 // 100,000 numbers take about 20 MB
 )
 
 // tooDeep finds a token at which the document nests deeper than maxNesting.
