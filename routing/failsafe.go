@@ -59,9 +59,6 @@ func (d *decision) failsafeTarget(number *tandem.Number) (target tandem.E164, wh
 	seen := [maxFailsafeHops + 1]tandem.E164{number.DID}
 	for hop := 1; ; hop++ {
 		target := number.Failsafe
-		if target == "" {
-			return "", "the failsafe number " + string(number.DID) + " is ours, behind the same Microsoft trunk, and has no failsafe number of its own: no forward"
-		}
 		for _, s := range seen[:hop] {
 			if s == target {
 				return "", "the failsafe numbers lead in a circle through " + string(target) + ": no forward"
@@ -75,6 +72,9 @@ func (d *decision) failsafeTarget(number *tandem.Number) (target tandem.E164, wh
 			return "", "more than " + strconv.Itoa(maxFailsafeHops) + " failsafe numbers in a row are ours: no forward"
 		}
 		seen[hop] = target
+		if next.Failsafe == "" {
+			return "", "the failsafe number " + string(target) + " is ours, behind the same Microsoft trunk, and has no failsafe number of its own: no forward"
+		}
 		d.say("failsafe", "the failsafe number "+string(target)+" is ours and behind the same Microsoft trunk: its own failsafe number stands in")
 		number = next
 	}

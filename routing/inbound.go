@@ -15,6 +15,9 @@ func (d *decision) inbound() {
 	}
 	called := normalise(d.req.RequestUser)
 	d.from(caller(d.req.PAIUser))
+	if d.Private {
+		d.From = anonymous // also on record: the called party reads the records
+	}
 	if called.number == "" {
 		d.reject("number", called.status, called.cause, called.refused)
 		return
@@ -69,7 +72,7 @@ const causeRoutingError tandem.Cause = 25
 // Microsoft which tenant is called (microsoft-teams-trunk.md 3.1).
 func (d *decision) towardsTenant() {
 	tenant := d.t.tenants[d.Tenant]
-	if tenant.FQDN == "" {
+	if tenant.FQDN == "" || len(d.Attempts) == 0 {
 		return
 	}
 	for i := range d.Attempts {
@@ -84,7 +87,7 @@ func (d *decision) towardsTenant() {
 func bound(list []tandem.Attempt, limit time.Duration) {
 	left := limit
 	for i := range list {
-		share := left / time.Duration(len(list)-i)
+		share := (left / time.Duration(len(list)-i)).Truncate(time.Millisecond)
 		list[i].ResponseTimeout = min(list[i].ResponseTimeout, share)
 		left -= list[i].ResponseTimeout
 	}
