@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+)
+
+// ApplyCmd is `tandem apply`.
+type ApplyCmd struct {
+	APIFlag
+	File   string `short:"f" required:"" type:"existingfile" help:"YAML file with any of the sections trunks, carriers, decks, accounts, tenants, addresses, numbers. A section that is written is complete: what it leaves out is removed."`
+	DryRun bool   `name:"dry-run" help:"Print the difference and change nothing."`
+}
+
+// Run sends the document to the node; applying it twice changes nothing the second time.
+func (c ApplyCmd) Run(env *environment) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	applied, err := api.Apply(env.ctx, c.File, c.DryRun)
+	if err != nil {
+		return err
+	}
+	for _, line := range applied.Lines {
+		fmt.Fprintln(env.stdout, line)
+	}
+	switch {
+	case len(applied.Lines) == 0:
+		fmt.Fprintln(env.stdout, "nothing to change")
+	case applied.DryRun:
+		fmt.Fprintf(env.stdout, "%d differences; nothing was changed (dry run)\n", len(applied.Lines))
+	default:
+		fmt.Fprintf(env.stdout, "%d changes applied, directory version %d\n", len(applied.Lines), applied.Version)
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"strings"
+	"time"
+
+	"tandem"
+	"tandem/media/relay"
+	"tandem/routing"
+	"tandem/sip/core"
+	"tandem/sip/engine"
+	"tandem/sip/transport"
+	"tandem/sip/trunk"
+)
+
+// startMedia opens the relay. Its threads come on top of the processors that
+// the rest uses (docs/performance: a waiting media thread keeps its processor).
+func (n *Node) startMedia(context.Context) error {
+	first, last, err := n.config.Media.portRange()
+	if err != nil {
+		return err
+	}
+	settings := relay.DefaultConfig()
+	settings.PortMin, settings.PortMax = first, last
+	settings.RTPTimeout = n.config.Media.RTPTimeout
+	for _, text := range []string{n.config.Media.Address, n.config.Media.Address6} {
+		if text != "" {
+			settings.Addresses = append(settings.Addresses, netip.MustParseAddr(text)) // validated with the configuration
+		}
+	}
+	if n.config.Media.Threads > 0 {
+		settings.Threads = n.config.Media.Threads
+	}
+	if previous := runtime.GOMAXPROCS(0); previous >= 2 {
+		runtime.GOMAXPROCS(previous + settings.Threads)
+		settings.OwnProcessors = true
+		n.onClose(func() { runtime.GOMAXPROCS(previous) })
+	}
+	n.media, err = relay.New(settings, relay.Deps{
+		OnEvent: func(e tandem.MediaEvent) {
+			if n.engine != nil {
+				n.engine.MediaEvent(e)
+			}
+		},
+		Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.onClose(func() { n.logError("close media", n.media.Close()) })
+	return nil
+}
+
+// userAgent names us in SIP as vendor/model/version, the form of X-MS-SBC.
+func userAgent() string { return "Tandem/Tandem/" + version }
+
+// startSIP opens the sockets, the health monitor and the shards. Nothing is
+// received before StartNode's last step.
+func (n *Node) startSIP(context.Context) error {
+	settings := transport.DefaultConfig()
+	for _, l := range n.config.SIP.Listen {
+		settings.Listen = append(settings.Listen, transport.Listen{
+			Transport: tandem.Transport(strings.ToUpper(l.Transport)), Address: netip.MustParseAddrPort(l.Address), Certificate: l.Certificate})
+	}
+	for _, c := range n.config.SIP.Certificates {
+		settings.Certificates = append(settings.Certificates, transport.Certificate{Name: c.Name, CertFile: c.Cert, KeyFile: c.Key})
+	}
+	settings.Roots = n.config.SIP.Roots
+	var err error
+	n.transport, err = transport.New(settings, transport.Deps{Logger: n.log})
+	if err != nil {
+		return err
+	}
+	n.onClose(n.transport.Close)
+
+	health := trunk.DefaultConfig()
+	health.UserAgent = userAgent()
+	n.monitor = trunk.New(health, trunk.Deps{Sender: n.transport, Logger: n.log, OnChange: n.trunkChanged})
+	n.onClose(n.monitor.Close)
+
+	call := core.DefaultConfig()
+	call.Node = n.config.Node
+	call.UserAgent = userAgent()
+	call.CheckpointEvery = n.config.Records.CheckpointEvery
+	shards := n.config.SIP.Shards
+	if shards == 0 {
+		shards = runtime.NumCPU()
+	}
+	shard := engine.DefaultConfig()
+	shard.Shards, shard.MaxCalls, shard.Core = shards, n.config.SIP.MaxCalls, call
+	if err := shard.Validate(); err != nil {
+		return err
+	}
+	n.engine = engine.New(shard, engine.Deps{
+		Router: n, Media: n.media, Recorder: n.journal, Sender: n.transport, Health: n.monitor, Logger: n.log,
+	})
+	n.onClose(n.hangUp)
+	return nil
+}
+
+// hangUp ends the calls in progress and the shards.
+func (n *Node) hangUp() {
+	n.monitor.Drain(true)
+	n.engine.Drain(true)
+	deadline := time.Now().Add(stopGrace)
+	for _, call := range n.engine.Live() {
+		n.engine.Hangup(call.Correlation, "node is stopped")
+	}
+	for len(n.engine.Live()) > 0 && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	n.engine.Close()
+}
+
+// Plan implements core.Router: routing decides by the present directory and
+// health, then rating may refuse what it could not price.
+func (n *Node) Plan(req *tandem.RouteRequest, now time.Time) tandem.Plan {
+	plan := n.table.Load().Plan(req, n.monitor.Health(), now)
+	if plan.Reject == nil {
+		if refused := n.ledger.Authorize(&plan, now); refused != nil {
+			plan.Reject = refused
+			plan.Trace = append(plan.Trace, tandem.TraceStep{Rule: "rating", Detail: "refused: " + refused.Reason})
+		}
+	}
+	return plan
+}
+
+// trunkChanged logs what an operator acts on.
+func (n *Node) trunkChanged(c trunk.Change) {
+	level := n.log.Info
+	if c.Now.State == tandem.HealthDown || c.Now.State == tandem.HealthMisconfigured {
+		level = n.log.Warn
+	}
+	level("trunk address changed", "trunk", c.Now.Trunk, "endpoint", fmt.Sprintf("%s:%d", c.Now.Endpoint.Host, c.Now.Endpoint.Port),
+		"from", c.From, "state", c.Now.State, "reason", c.Now.Reason)
+}
+
+// followDirectory brings every change of the directory to routing, rating and
+// signalling, all or none of them.
+func (n *Node) followDirectory(context.Context) error {
+	dir, err := n.store.Directory(context.Background())
+	if err != nil {
+		return err
+	}
+	if err := n.applyDirectory(dir); err != nil {
+		return err
+	}
+	n.onClose(n.store.Subscribe(func(dir *tandem.Directory) {
+		n.logError("apply directory", n.applyDirectory(dir))
+	}))
+	return nil
+}
+
+func (n *Node) applyDirectory(dir *tandem.Directory) error {
+	settings := routing.DefaultConfig()
+	settings.FailsafeBound = n.config.Routing.FailsafeBound
+	table, err := routing.New(settings, dir)
+	if err != nil {
+		return err
+	}
+	if err := n.ledger.SetDirectory(dir); err != nil {
+		return err
+	}
+	var views []core.TrunkView
+	var sources []transport.Trunk
+	for _, t := range dir.Trunks {
+		if t.Disabled {
+			continue
+		}
+		local, ok := n.transport.LocalFor(t)
+		if !ok {
+			n.log.Warn("trunk can't be used: no listening socket of its transport", "trunk", t.ID, "transport", t.Transport,
+				"mend", "add one under sip.listen and restart")
+			continue
+		}
+		host := t.FQDN
+		if host == "" {
+			host = local.Addr().String()
+		}
+		views = append(views, core.TrunkView{Trunk: t, ViaHost: host, ViaPort: local.Port()})
+		sources = append(sources, transport.Trunk{Trunk: t, Local: local})
+	}
+	n.table.Store(table)
+	n.transport.SetTrunks(sources)
+	n.monitor.SetTrunks(views)
+	n.engine.SetDirectory(views)
+	return nil
+}
