@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -162,10 +163,8 @@ func (c *Call) response(m *Message) {
 			d.Target = URIOf(contact)
 		}
 		routes := m.Values("Record-Route")
-		d.Routes = make([]string, 0, len(routes))
-		for i := len(routes) - 1; i >= 0; i-- {
-			d.Routes = append(d.Routes, routes[i])
-		}
+		slices.Reverse(routes)
+		d.Routes = c.e.foreign(routes)
 		c.current = d
 	}
 	again := false
@@ -197,6 +196,17 @@ func (c *Call) refuseLate(m *Message) {
 	if c.Ack(ctx, m, nil) == nil {
 		c.RequestOn(ctx, m.ToTag(), "BYE", nil)
 	}
+}
+
+// foreign drops the routes that name ourselves.
+func (e *Endpoint) foreign(routes []string) []string {
+	if e.cfg.OwnRoute == nil {
+		return routes
+	}
+	return slices.DeleteFunc(routes, func(r string) bool {
+		uri, ok := AddressOf(r)
+		return ok && e.cfg.OwnRoute(uri)
+	})
 }
 
 func ackKey(m *Message) string {

@@ -51,7 +51,7 @@ func (c *Call) calledDialog(tag string) *Dialog {
 		Local:  to + ";tag=" + tag,
 		Remote: c.Invite.Get("From"),
 		Target: URIOf(c.Invite.Get("Contact")),
-		Routes: c.Invite.Values("Record-Route"),
+		Routes: c.e.foreign(c.Invite.Values("Record-Route")),
 	}
 }
 

@@ -28,6 +28,9 @@ type Config struct {
 	// remote target) goes. nil, or ok false: address literals are used as they
 	// are, names go where the dialog's first request went to or came from.
 	NextHop func(c *Call, uri URI) (to Target, ok bool)
+	// OwnRoute tells the Record-Route values that name ourselves, when we play a
+	// proxy and the user agent behind it in one: they stay out of our own route sets.
+	OwnRoute func(uri URI) bool
 	// HandshakeFailed is told of TLS handshakes that we refused or that broke.
 	HandshakeFailed func(l *Listener, peer netip.AddrPort, err error)
 	// SentBy is the Via sent-by for a way; nil or "" = its local address and port.

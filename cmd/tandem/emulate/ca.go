@@ -68,13 +68,18 @@ type IssueSpec struct {
 	// NotBefore and NotAfter; zero = from an hour ago for 30 days.
 	NotBefore, NotAfter time.Time
 	SelfSigned          bool
+	// Key is used when set, else a new one is made.
+	Key *rsa.PrivateKey
 }
 
 // Issue makes a certificate with an RSA key of 2048 bits (Microsoft's suites are ECDHE-RSA).
 func (ca *CA) Issue(spec IssueSpec) (tls.Certificate, error) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make key: %w", err)
+	key := spec.Key
+	if key == nil {
+		var err error
+		if key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+			return tls.Certificate{}, fmt.Errorf("make key: %w", err)
+		}
 	}
 	if spec.NotBefore.IsZero() {
 		spec.NotBefore = time.Now().Add(-time.Hour)

@@ -60,7 +60,7 @@ func (t *Teams) Start() error {
 	t.ep = ua.New(ua.Config{
 		T1: t.cfg.T1.D(), Handler: t.handle, Filter: t.filter, UpperCase: true, KeepText: t.cfg.KeepText, Logger: t.log,
 		Outgoing: func(*ua.Message) bool { return !t.lose() },
-		NextHop:  t.nextHop, SentBy: t.sentBy, HandshakeFailed: t.handshakeFailed,
+		NextHop:  t.nextHop, OwnRoute: t.ownRoute, SentBy: t.sentBy, HandshakeFailed: t.handshakeFailed,
 	})
 	t.startPlayer(t.cfg.Media, t.cfg.Listeners[0].Address.Addr())
 	for _, l := range t.cfg.Listeners {
@@ -162,6 +162,16 @@ func (t *Teams) target(listener, host string, port int) (ua.Target, bool) {
 // operator's (no RFC 5923 aliasing, microsoft-teams-trunk.md 1.4).
 func (t *Teams) nextHop(c *ua.Call, uri ua.URI) (ua.Target, bool) {
 	return t.target(t.listenerOf(c.Conn()), uri.Host, uri.Port)
+}
+
+// ownRoute: the Record-Route that our own proxy added.
+func (t *Teams) ownRoute(uri ua.URI) bool {
+	for _, l := range t.pick("") {
+		if strings.EqualFold(uri.Host, l.Config.Name) || uri.Host == l.Addr().Addr().String() && uri.Port == int(l.Addr().Port()) {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *Teams) sentBy(c *ua.Conn) string {

@@ -1,6 +1,7 @@
 package emulate
 
 import (
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -31,6 +32,7 @@ func (t *Teams) makeCertificates() error {
 		// Not Certificates: Go would leave a serverAuth-only one out if the peer's CA list did not name its issuer.
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &own, nil },
 	}
+	key, _ := own.PrivateKey.(*rsa.PrivateKey)
 	t.bad = map[FaultKind]*tls.Config{}
 	year := time.Now().AddDate(-1, 0, 0)
 	for kind, spec := range map[FaultKind]IssueSpec{
@@ -38,6 +40,7 @@ func (t *Teams) makeCertificates() error {
 		FaultWrongName:   {Names: []string{"sip.example.test"}},
 		FaultUnknownCA:   {Names: names, SelfSigned: true},
 	} {
+		spec.Key = key
 		cert, err := ca.Issue(spec)
 		if err != nil {
 			return err
