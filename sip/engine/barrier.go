@@ -57,7 +57,7 @@ type barrier struct {
 }
 
 // settle ends a turn.
-func (s *shard) settle(now time.Time) {
+func (s *shard) settle() {
 	o := &s.out
 	if len(o.sends) > 0 {
 		written := s.e.written.Load()
@@ -73,6 +73,7 @@ func (s *shard) settle(now time.Time) {
 				s.e.deps.Sender.Send(o.sends[i].to, o.sends[i].ref, o.sends[i].msg)
 			}
 		} else {
+			now := s.e.deps.Clock()
 			for i := range o.sends {
 				s.line.line = append(s.line.line, held{seq: o.seq, at: now, send: o.sends[i]})
 			}
@@ -94,7 +95,6 @@ func (s *shard) release(now time.Time) {
 	hung := now.Sub(l.line[l.first].at) >= s.e.cfg.BarrierLimit && l.line[l.first].seq > written
 	if hung {
 		s.e.count.barrierAlarms.Add(1)
-		l.until = l.line[len(l.line)-1].seq
 		for _, h := range l.line[l.first:] {
 			l.until = max(l.until, h.seq)
 		}

@@ -26,11 +26,16 @@ type Engine struct {
 	wg      sync.WaitGroup
 	closing sync.Once
 	count   counters
+	newCore func(core.Config, core.Deps) callCore
 }
 
 // New makes an engine and starts its shards. cfg must be valid; Router, Media,
 // Recorder, Sender and Health must be set.
 func New(cfg Config, deps Deps) *Engine {
+	return start(cfg, deps, func(c core.Config, d core.Deps) callCore { return core.New(c, d) })
+}
+
+func start(cfg Config, deps Deps, newCore func(core.Config, core.Deps) callCore) *Engine {
 	cfg = cfg.withDefaults()
 	if deps.Clock == nil {
 		deps.Clock = time.Now
@@ -41,7 +46,7 @@ func New(cfg Config, deps Deps) *Engine {
 	if deps.Random == nil {
 		deps.Random = secureRandom
 	}
-	e := &Engine{cfg: cfg, deps: deps, quit: make(chan struct{})}
+	e := &Engine{cfg: cfg, deps: deps, quit: make(chan struct{}), newCore: newCore}
 	for i := range cfg.Shards {
 		e.shards = append(e.shards, newShard(e, uint16(i)))
 	}

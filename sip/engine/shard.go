@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tandem"
 	"tandem/sip/core"
 )
 
@@ -14,7 +15,7 @@ import (
 type shard struct {
 	e      *Engine
 	number uint16
-	core   *core.Core
+	core   callCore
 	box    *mailbox
 	out    output
 	line   barrier
@@ -23,6 +24,18 @@ type shard struct {
 	waiting atomic.Bool // messages wait for the journal
 	stats   atomic.Pointer[core.Stats]
 	ended   chan struct{}
+}
+
+// callCore is what a shard drives: *core.Core, or a scripted one in tests.
+type callCore interface {
+	SetTrunks([]core.TrunkView)
+	Handle(core.Event)
+	NextTimer() (time.Time, bool)
+	Tick(now time.Time)
+	Live() []tandem.LiveCall
+	Stats() core.Stats
+	Drain(on bool)
+	Hangup(id tandem.CorrelationID, reason string) bool
 }
 
 // timerSlice is how many events run before timers are looked at again.
@@ -37,7 +50,7 @@ func newShard(e *Engine, number uint16) *shard {
 	if e.cfg.MaxCalls > 0 {
 		cfg.MaxCalls = (e.cfg.MaxCalls + e.cfg.Shards - 1) / e.cfg.Shards
 	}
-	s.core = core.New(cfg, core.Deps{Router: e.deps.Router, Media: e.deps.Media, Output: &s.out, Random: e.deps.Random(number)})
+	s.core = e.newCore(cfg, core.Deps{Router: e.deps.Router, Media: e.deps.Media, Output: &s.out, Random: e.deps.Random(number)})
 	s.stats.Store(&core.Stats{})
 	return s
 }
@@ -68,12 +81,11 @@ func (s *shard) run() {
 		if cap(spare) > 2*s.e.cfg.Mailbox {
 			spare = nil
 		}
-		if len(batch) > 0 {
-			stats := s.core.Stats()
-			s.stats.Store(&stats)
-		}
 		if s.box.len() > 0 {
 			continue
+		}
+		if stats := s.core.Stats(); stats != *s.stats.Load() {
+			s.stats.Store(&stats)
 		}
 		timer.Reset(s.pause())
 		select {
@@ -86,14 +98,12 @@ func (s *shard) run() {
 
 // handle runs one turn.
 func (s *shard) handle(it *item) {
-	now := it.event.At
 	if it.control != nil {
-		now = s.e.deps.Clock()
 		s.guard(it.control)
 	} else {
 		s.guard(func() { s.core.Handle(it.event) })
 	}
-	s.settle(now)
+	s.settle()
 }
 
 // tick runs due timers and lets go what the journal has written.
@@ -101,7 +111,7 @@ func (s *shard) tick() {
 	now := s.e.deps.Clock()
 	if due, ok := s.core.NextTimer(); ok && !now.Before(due) {
 		s.guard(func() { s.core.Tick(now) })
-		s.settle(now)
+		s.settle()
 	}
 	s.release(now)
 }
