@@ -76,30 +76,32 @@ func (t Terms) Price(seconds, available int64) (Price, error) {
 	if p.FreeS == 0 {
 		p.Fee = t.ConnectFee
 	}
-	usage, ok := mulDiv(uint64(t.Rate), uint64(p.ChargedS), unitsPerMinute)
-	if !ok || usage > uint64(math.MaxInt64-p.Fee) {
+	total, ok := mulDivAdd(uint64(t.Rate), uint64(p.ChargedS), unitsPerMinute, uint64(p.Fee))
+	if !ok || total > math.MaxInt64 {
 		return Price{}, ErrOverflow
 	}
-	p.Amount = p.Fee + tandem.Amount(usage)
+	p.Amount = tandem.Amount(total)
 	return p, nil
 }
 
-// mulDiv is a*b/divisor with a 128-bit product, rounded half to even. Exact
-// ties are found by comparing the remainder with the divisor, so no precision is
-// lost before the rounding.
-func mulDiv(a, b, divisor uint64) (uint64, bool) {
+// mulDivAdd is a*b/divisor + addend with a 128-bit product, rounded half to
+// even. Exact ties are found by comparing the remainder with the divisor, so no
+// precision is lost before the rounding; the even one is chosen of the sums, not
+// of the quotients. addend must be below 2^63.
+func mulDivAdd(a, b, divisor, addend uint64) (uint64, bool) {
 	hi, lo := bits.Mul64(a, b)
 	if hi >= divisor {
 		return 0, false
 	}
 	quotient, remainder := bits.Div64(hi, lo, divisor)
-	if twice := 2 * remainder; twice > divisor || (twice == divisor && quotient&1 == 1) {
-		if quotient == math.MaxUint64 {
-			return 0, false
-		}
-		quotient++
+	if quotient > math.MaxInt64 {
+		return 0, false
 	}
-	return quotient, true
+	sum := quotient + addend
+	if twice := 2 * remainder; twice > divisor || (twice == divisor && sum&1 == 1) {
+		sum++
+	}
+	return sum, true
 }
 
 // Seconds is the billable duration of a leg: every second begun counts.

@@ -1,0 +1,66 @@
+package rating
+
+import (
+	"testing"
+	"time"
+)
+
+func zone(t *testing.T, name string) *time.Location {
+	t.Helper()
+	z, err := time.LoadLocation(name)
+	if err != nil {
+		t.Skipf("zone %s is not on this machine: %v", name, err)
+	}
+	return z
+}
+
+func TestCycle(t *testing.T) {
+	for name, c := range map[string]struct{ zone, at, start, next string }{
+		"spring month of 743 h":           {"America/New_York", "2026-03-15T12:00:00Z", "2026-03-01T05:00:00Z", "2026-04-01T04:00:00Z"},
+		"autumn month of 721 h":           {"America/New_York", "2026-11-15T12:00:00Z", "2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z"},
+		"first instant belongs":           {"America/New_York", "2026-11-01T04:00:00Z", "2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z"},
+		"last instant belongs":            {"America/New_York", "2026-11-01T03:59:59.999Z", "2026-10-01T04:00:00Z", "2026-11-01T04:00:00Z"},
+		"year end":                        {"America/Los_Angeles", "2027-01-01T07:59:59Z", "2026-12-01T08:00:00Z", "2027-01-01T08:00:00Z"},
+		"february of a leap year":         {"UTC", "2028-02-29T23:00:00Z", "2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z"},
+		"half-hour zone":                  {"Asia/Kolkata", "2026-01-31T18:30:00Z", "2026-01-31T18:30:00Z", "2026-02-28T18:30:00Z"},
+		"repeated hour, second pass":      {"America/New_York", "2026-11-01T06:30:00Z", "2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z"},
+		"midnight of the 1st skipped":     {"America/Asuncion", "2017-10-01T12:00:00Z", "2017-10-01T04:00:00Z", "2017-11-01T03:00:00Z"},
+		"midnight of the 1st comes twice": {"America/Havana", "2026-11-01T12:00:00Z", "2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			at, _ := time.Parse(time.RFC3339Nano, c.at)
+			start, next := Cycle(at, zone(t, c.zone))
+			if start.Format(time.RFC3339) != c.start || next.Format(time.RFC3339) != c.next {
+				t.Errorf("%s to %s, want %s to %s", start.Format(time.RFC3339), next.Format(time.RFC3339), c.start, c.next)
+			}
+		})
+	}
+	spring, _ := time.Parse(time.RFC3339, "2026-03-15T12:00:00Z")
+	if start, next := Cycle(spring, zone(t, "America/New_York")); next.Sub(start) != 743*time.Hour {
+		t.Errorf("March 2026 has %s", next.Sub(start))
+	}
+}
+
+// TestCyclesTile: every instant lies in exactly one cycle, and cycles follow one
+// another without gap, in zones with every kind of odd midnight.
+func TestCyclesTile(t *testing.T) {
+	for _, name := range []string{"UTC", "America/New_York", "America/Havana", "America/Asuncion", "America/Sao_Paulo", "Africa/Cairo", "Asia/Beirut", "Asia/Amman", "Asia/Tehran",
+		"Pacific/Apia", "Antarctica/Troll", "Australia/Lord_Howe", "America/St_Johns", "America/Scoresbysund", "Atlantic/Azores", "Asia/Gaza"} {
+		z := zone(t, name)
+		start, next := Cycle(time.Date(1975, 1, 15, 0, 0, 0, 0, time.UTC), z)
+		for next.Year() < 2040 {
+			if !start.Before(next) || next.Sub(start) < 27*24*time.Hour || next.Sub(start) > 32*24*time.Hour {
+				t.Fatalf("%s: cycle from %s to %s", name, start, next)
+			}
+			if local := next.In(z); local.Day() != 1 || local.Hour() > 1 {
+				t.Fatalf("%s: cycle begins at %s", name, local)
+			}
+			for _, at := range []time.Time{start, start.Add(time.Hour), start.Add(90 * time.Minute), start.Add(2 * time.Hour), next.Add(-time.Hour), next.Add(-time.Nanosecond)} {
+				if s, n := Cycle(at, z); !s.Equal(start) || !n.Equal(next) {
+					t.Fatalf("%s: %s is in %s to %s, want %s to %s", name, at, s, n, start, next)
+				}
+			}
+			start, next = Cycle(next, z)
+		}
+	}
+}
