@@ -68,7 +68,7 @@ func startEngine(t testing.TB) *engine.Supervisor {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	s, err := engine.NewSupervisor(engine.Config{SearchDir: root, DataDir: dir, Command: func(library string) *exec.Cmd {
+	s, err := engine.NewSupervisor(engine.Config{SearchDir: root, DataDir: dir, RestartMax: 200 * time.Millisecond, Command: func(library string) *exec.Cmd {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), "TANDEM_TEST_ENGINE_CHILD="+library, "TANDEM_TEST_ENGINE_DIR="+dir)
 		return cmd

@@ -125,7 +125,7 @@ func (s *Supervisor) Run(ctx context.Context) {
 			s.set(State{Reason: "stopped"}, "")
 			return
 		}
-		if time.Since(began) > time.Minute {
+		if time.Since(began) > 20*time.Second {
 			pause = s.cfg.RestartMin
 		}
 		s.mu.Lock()

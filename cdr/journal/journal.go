@@ -34,6 +34,8 @@ type Journal struct {
 	unsaved []batch              // written, not synced: rewritten if a sync fails
 	suspect bool                 // a sync failed: the writer must rewrite unsaved
 	epoch   int                  // counts the rewrites
+	mark    lowWater             // taken at the last rotation, to be saved once durable
+	low     uint64               // low-water mark that is saved; segments below it are settled
 	room    chan struct{}        // closed when memory is freed; remade by those who wait
 	watch   chan struct{}        // closed when synced moves; remade then
 	lastErr string
@@ -270,6 +272,9 @@ func (j *Journal) Close() error {
 		if s.f != nil {
 			s.f.Close()
 		}
+	}
+	if err == nil {
+		j.saveLowWater(j.takeMark())
 	}
 	return errors.Join(err, j.lock.Close())
 }

@@ -106,7 +106,7 @@ func (r *Reader) step() (fact tandem.JournalFact, ok bool, err error) {
 	kind, payload, damage, err := r.sc.next()
 	if errors.Is(err, io.EOF) {
 		if damage > 0 && r.next < limit && r.next <= synced {
-			r.j.setAside(r.seg, r.f, r.sc.off, damage)
+			r.j.setAside(r.seg, r.f, r.sc.damagedAt, damage)
 		}
 		if limit == maxSeq { // the newest segment ends before a durable fact
 			r.skipTo(synced + 1)
@@ -133,7 +133,7 @@ func (r *Reader) step() (fact tandem.JournalFact, ok bool, err error) {
 		return fact, false, nil
 	}
 	if damage > 0 {
-		r.j.setAside(r.seg, r.f, r.sc.off-int64(frameHead+len(payload))-damage, damage)
+		r.j.setAside(r.seg, r.f, r.sc.damagedAt, damage)
 	}
 	if seq < r.next {
 		return fact, false, nil

@@ -110,13 +110,8 @@ func (j *Journal) mend(seg *segment, f File, sc *scanner, damage int64, ended, l
 	case ended && sc.seq+1 >= limit:
 		return false, nil
 	}
-	at := sc.off
-	if !ended {
-		// off stands behind the frame that was found after the damage.
-		at -= damage
-	}
 	j.recovery.Damaged++
-	j.setAside(seg, f, at, damage)
+	j.setAside(seg, f, sc.damagedAt, damage)
 	return false, nil
 }
 
@@ -133,8 +128,9 @@ func (j *Journal) setAside(seg *segment, f File, at, n int64) {
 			got, _ := f.ReadAt(b, at)
 			_, err = out.WriteAt(b[:got], 0)
 			out.Close()
-		} else if _, statErr := j.fs.OpenFile(name, false); statErr == nil {
-			return // known already
+		} else if known, openErr := j.fs.OpenFile(name, false); openErr == nil {
+			known.Close()
+			return
 		}
 	}
 	j.alarm("damaged bytes in a segment: facts may be missing", errors.Join(errDamage, err), "segment", seg.path, "offset", at, "bytes", n, "copy", name)

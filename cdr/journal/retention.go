@@ -18,20 +18,46 @@ func (j *Journal) Release(pos tandem.JournalPos) {
 	}
 }
 
-// lowWater is the first position that recovery needs: the oldest last fact of
-// a call in progress, else the next position.
-func (j *Journal) lowWater() (low, next uint64) {
-	low = j.next
+// lowWater says that recovery needs nothing before low: at the moment when next
+// was the next position, no call in progress had its last fact before it.
+type lowWater struct{ low, next uint64 }
+
+// takeMark computes the mark of this moment; the caller holds mu. It speaks of
+// facts in memory: it may be used only once all before next are durable, else
+// a crash could take back the very facts that moved it.
+func (j *Journal) takeMark() lowWater {
+	m := lowWater{j.next, j.next}
 	for _, seq := range j.open {
-		low = min(low, seq)
+		m.low = min(m.low, seq)
 	}
-	return low, j.next
+	return m
+}
+
+// settle saves the last rotation's mark as soon as it is true on disk, and
+// deletes what it and the delivery allow. The sync goroutine calls it.
+func (j *Journal) settle() {
+	j.mu.Lock()
+	m := j.mark
+	due := m.next > 0 && j.synced.Load() >= m.next-1
+	if due {
+		j.mark = lowWater{}
+	}
+	j.mu.Unlock()
+	if !due {
+		return
+	}
+	if j.saveLowWater(m) {
+		j.mu.Lock()
+		j.low = m.low
+		j.mu.Unlock()
+	}
+	j.dropOldSegments()
 }
 
 func (j *Journal) dropOldSegments() {
 	limit := j.clock().Add(-j.cfg.Retention)
 	j.mu.Lock()
-	low, _ := j.lowWater()
+	low := j.low
 	var dead []string
 	for len(j.segs) > 1 {
 		s, end := j.segs[0], limitOf(j.segs, 0)
@@ -50,17 +76,17 @@ func (j *Journal) dropOldSegments() {
 }
 
 // saveLowWater lets the next Open skip what is settled, so that a restart takes
-// as long as the open calls need, not as the retention does. It is written at
-// each rotation; that it lags is harmless: a low-water mark only rises.
-func (j *Journal) saveLowWater() {
-	j.mu.Lock()
-	low, next := j.lowWater()
-	j.mu.Unlock()
+// as long as the open calls need, not as the retention does. That it lags is
+// harmless: a low-water mark only rises.
+func (j *Journal) saveLowWater(m lowWater) bool {
+	low, next := m.low, m.next
 	body := fmt.Sprintf("tandem journal 1 low %d next %d", low, next)
 	body = fmt.Sprintf("%s crc %08x\n", body, crc32.Checksum([]byte(body), castagnoli))
 	if err := j.replaceFile("lowwater", []byte(body)); err != nil {
 		j.log.Warn("journal: low-water mark not saved, the next start reads more", "err", err)
+		return false
 	}
+	return true
 }
 
 // loadLowWater gives (0, 1) when there is no valid mark: everything is read.

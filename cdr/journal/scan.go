@@ -16,6 +16,8 @@ type scanner struct {
 	buf []byte
 	at  int64 // file offset of buf[0]
 	seq uint64
+	// damagedAt is where the damage began that the last next reported.
+	damagedAt int64
 }
 
 func newScanner(f File, first uint64) *scanner {
@@ -69,6 +71,7 @@ func (s *scanner) next() (kind tandem.FactKind, payload []byte, damage int64, er
 		return 0, nil, 0, err
 	}
 	start := s.off
+	s.damagedAt = start
 	total, err := s.f.Size()
 	if err != nil {
 		return 0, nil, 0, err

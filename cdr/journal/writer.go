@@ -184,9 +184,8 @@ func (j *Journal) rotate(first uint64) error {
 	s.f, s.size, s.allocated = f, segmentHead, segmentHead
 	j.mu.Lock()
 	j.segs = append(j.segs, s)
+	j.mark = j.takeMark()
 	j.mu.Unlock()
-	j.saveLowWater()
-	j.dropOldSegments()
 	return nil
 }
 
@@ -229,7 +228,9 @@ func (j *Journal) syncLoop() {
 		case <-j.sync:
 			// Gather: one sync serves all that comes within the interval.
 			j.pause(j.cfg.SyncEvery)
-			j.syncOnce()
+			if j.syncOnce() {
+				j.settle()
+			}
 		case <-j.writerDone:
 			if !j.syncOnce() {
 				// One more try on fresh files: closing with facts in doubt is the last resort.
