@@ -1,0 +1,161 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// CallSpec is a call that a peer makes.
+type CallSpec struct {
+	From, To string
+	// CancelAfter: CANCEL so long after the INVITE unless answered; 0 = never.
+	CancelAfter time.Duration
+	// HangUpAfter the answer the caller sends BYE; 0 = the callee does.
+	HangUpAfter time.Duration
+	// ModifyAfter the answer the caller sends a re-INVITE; 0 = none.
+	ModifyAfter time.Duration
+	// NoAck never acknowledges the 200.
+	NoAck bool
+	// CancelFirst sends CANCEL before the INVITE (UDP reorders).
+	CancelFirst bool
+	// Early BYE instead of CANCEL.
+	ByeAfter time.Duration
+	SDP      []byte // nil: a plain offer
+	Extra    string // complete header lines
+	Host     string // host of the Request-URI
+}
+
+// Outgoing is a call that a peer made.
+type Outgoing struct {
+	*Dialog
+	Spec      CallSpec
+	Statuses  []int // responses as they came, copies left out
+	Responses []*gosip.Response
+	Final     int
+	Placed    time.Time
+	Answered  time.Time
+	cancelled bool
+	branch    string
+	invite    []byte
+}
+
+// Call places a call now.
+func (p *Peer) Call(spec CallSpec) *Outgoing {
+	p.serial++
+	o := &Outgoing{Spec: spec, Placed: p.w.Now}
+	if spec.Host == "" {
+		spec.Host = "192.0.2.1:5060"
+	}
+	if spec.From == "" {
+		spec.From = "+12065550111"
+	}
+	id := fmt.Sprintf("call%d-%s", p.serial, strings.ReplaceAll(p.Addr.String(), ":", "."))
+	d := &Dialog{p: p, CallID: id, localTag: "uac" + id, seq: 1, caller: true, inviteSeq: 1,
+		local: "<sip:" + spec.From + "@" + p.Addr.String() + ">", remote: "<sip:" + spec.To + "@" + spec.Host + ">", target: "sip:" + spec.To + "@" + spec.Host}
+	o.Dialog = d
+	p.dialogs[d.localTag] = d
+	o.branch = p.newBranch()
+	sdp := spec.SDP
+	if sdp == nil {
+		sdp = SDP(1)
+	}
+	o.invite = d.request("INVITE", o.branch, 1, sdp, p.Headers+spec.Extra)
+	if spec.CancelFirst {
+		o.Cancel()
+		p.w.After(5*time.Millisecond, func() { p.send("INVITE", o.branch, o.invite, o.response) })
+		return o
+	}
+	p.send("INVITE", o.branch, o.invite, o.response)
+	if spec.CancelAfter > 0 {
+		p.w.After(spec.CancelAfter, o.Cancel)
+	}
+	if spec.ByeAfter > 0 {
+		p.w.After(spec.ByeAfter, o.earlyBye)
+	}
+	return o
+}
+
+// Cancel sends CANCEL unless a final response came. RFC 3261 9.1 wants a
+// provisional first; the core answers 100 at once, so it is there.
+func (o *Outgoing) Cancel() {
+	if o.Final != 0 || o.cancelled {
+		return
+	}
+	o.cancelled = true
+	msg := strings.Replace(string(o.invite), "INVITE ", "CANCEL ", 1)
+	msg = strings.Replace(msg, "CSeq: 1 INVITE", "CSeq: 1 CANCEL", 1)
+	head, _, _ := strings.Cut(msg, "\r\n\r\n")
+	var lines []string
+	for _, l := range strings.Split(head, "\r\n") {
+		if !strings.HasPrefix(l, "Content-") {
+			lines = append(lines, l)
+		}
+	}
+	o.p.send("CANCEL", o.branch, []byte(strings.Join(lines, "\r\n")+"\r\nContent-Length: 0\r\n\r\n"), func(*gosip.Response) {})
+}
+
+func (o *Outgoing) earlyBye() {
+	if o.Final != 0 || o.remoteTag == "" {
+		return
+	}
+	o.seq++
+	branch := o.p.newBranch()
+	o.p.send("BYE", branch, o.request("BYE", branch, o.seq, nil, ""), func(*gosip.Response) { o.Over = true })
+}
+
+// response takes a response to the INVITE.
+func (o *Outgoing) response(r *gosip.Response) {
+	if tag, ok := r.To().Params.Get("tag"); ok && (r.StatusCode < 300) {
+		o.remoteTag = tag
+		if c := r.Contact(); c != nil {
+			o.target = c.Address.String()
+		}
+	}
+	if r.StatusCode < 200 {
+		o.note(r)
+		return
+	}
+	if r.StatusCode >= 300 {
+		if o.Final == 0 {
+			o.note(r)
+			o.Final = r.StatusCode
+			o.Over = true
+		}
+		ack := o.request("ACK", o.branch, 1, nil, "")
+		to := "To: " + o.remote
+		if tag, ok := r.To().Params.Get("tag"); ok {
+			ack = []byte(strings.Replace(string(ack), to, to+";tag="+tag, 1))
+		}
+		o.p.toCore(ack)
+		return
+	}
+	first := o.Final == 0
+	if first {
+		o.note(r)
+		o.Final, o.Up, o.Answered = 200, true, o.p.w.Now
+		for _, h := range r.GetHeaders("Record-Route") {
+			o.routes = append([]string{h.Value()}, o.routes...)
+		}
+	}
+	if o.Spec.NoAck {
+		return
+	}
+	o.ackFinal(r, o.branch, 1)
+	if !first {
+		return
+	}
+	if o.Spec.HangUpAfter > 0 {
+		o.p.w.After(o.Spec.HangUpAfter, o.HangUp)
+	}
+	if o.Spec.ModifyAfter > 0 {
+		o.p.w.After(o.Spec.ModifyAfter, func() { o.Modify("INVITE", SDP(5), nil) })
+	}
+}
+
+func (o *Outgoing) note(r *gosip.Response) {
+	o.Statuses = append(o.Statuses, r.StatusCode)
+	o.Responses = append(o.Responses, r)
+}
