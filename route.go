@@ -15,8 +15,10 @@ type RouteRequest struct {
 	TenantHint  string  // X-MS-TenantID (Operator Connect)
 	ContactHost string
 	Forwarded   bool // the INVITE carries History-Info or Diversion entries
-	// Diverters are the user parts of those entries (Diversion URIs, History-Info
-	// targets), newest first: a DID of ours among them means that our own forward has come back.
+	// Diverters are the numbers that diverted the call, newest first: the user
+	// parts of its Diversion entries and of its History-Info entries without the one
+	// of the present target (RFC 7044 puts that last, also when nobody diverted).
+	// A DID of ours among them means that our own forward has come back.
 	Diverters []string
 	Seed      uint64 // for weighted choice; derived from the correlation ID, so that a replay chooses the same
 }
