@@ -156,7 +156,7 @@ func TestChainOfOwnFailsafeNumbers(t *testing.T) {
 func TestDisplayName(t *testing.T) {
 	for in, want := range map[string]string{
 		"Ann Example": "Ann Example", "": "", " Ann ": "Ann", "Zoë": "Zoë",
-		"Ann\r\nEvil: 1": "AnnEvil: 1", "a\x00b\x7f": "ab", "‮txt": "txt", "\xff\xfe": "",
+		"Ann\r\nEvil: 1": "AnnEvil: 1", "a\x00b\x7f": "ab", "\u202etxt": "txt", "\xff\xfe": "",
 		strings.Repeat("é", 60): strings.Repeat("é", 40),
 	} {
 		if got := displayName(in); got != want {
