@@ -34,14 +34,18 @@ type Peer struct {
 	ModifyStatus int
 	// Headers are added to every INVITE of this peer, complete lines.
 	Headers string
-	// Received counts requests by method, copies not counted; Got are their texts.
+	// Got are the requests that came, copies left out.
 	Got []*gosip.Request
+	// LastStray is the status of the last response that belonged to nothing.
+	LastStray int
 
 	conn    sip.ConnID // the stream that this peer opened to the core
 	serial  int
 	clients map[string]*client
 	servers map[string]*server
 	dialogs map[string]*Dialog
+	// lastSent is the last request by method.
+	lastSent map[string][]byte
 }
 
 // client is a client transaction of a peer.
@@ -100,6 +104,8 @@ func (p *Peer) receive(b []byte) {
 				c.done = true
 			}
 			c.onMessage(m)
+		} else {
+			p.LastStray = m.StatusCode
 		}
 	}
 }
@@ -244,6 +250,7 @@ func (p *Peer) repeatFinal(s *server, status int) {
 func (p *Peer) send(method, branch string, msg []byte, on func(*gosip.Response)) *client {
 	c := &client{method: method, msg: msg, onMessage: on}
 	p.clients[branch+"|"+method] = c
+	p.lastSent[method] = msg
 	p.toCore(msg)
 	if p.Transport != tandem.UDP {
 		return c

@@ -43,7 +43,10 @@ type Outgoing struct {
 }
 
 // Call places a call now.
-func (p *Peer) Call(spec CallSpec) *Outgoing {
+func (p *Peer) Call(spec CallSpec) *Outgoing { return p.CallWith(spec, nil) }
+
+// CallWith places a call whose INVITE is changed on its way out.
+func (p *Peer) CallWith(spec CallSpec, change func(string) string) *Outgoing {
 	p.serial++
 	o := &Outgoing{Spec: spec, Placed: p.w.Now}
 	if spec.Host == "" {
@@ -63,6 +66,9 @@ func (p *Peer) Call(spec CallSpec) *Outgoing {
 		sdp = SDP(1)
 	}
 	o.invite = d.request("INVITE", o.branch, 1, sdp, p.Headers+spec.Extra)
+	if change != nil {
+		o.invite = []byte(change(string(o.invite)))
+	}
 	if spec.CancelFirst {
 		o.Cancel()
 		p.w.After(5*time.Millisecond, func() { p.send("INVITE", o.branch, o.invite, o.response) })
@@ -76,6 +82,13 @@ func (p *Peer) Call(spec CallSpec) *Outgoing {
 		p.w.After(spec.ByeAfter, o.earlyBye)
 	}
 	return o
+}
+
+// Repeat sends the last request of a method again, changed.
+func (p *Peer) Repeat(method string, change func(string) string) {
+	if m := p.lastSent[method]; m != nil {
+		p.toCore([]byte(change(string(m))))
+	}
 }
 
 // Cancel sends CANCEL unless a final response came. RFC 3261 9.1 wants a

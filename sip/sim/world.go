@@ -103,7 +103,7 @@ func (w *World) AddTrunk(v core.TrunkView) {
 func (w *World) AddPeer(trunk tandem.TrunkID, addr string, transport tandem.Transport) *Peer {
 	p := &Peer{
 		w: w, Trunk: trunk, Addr: netip.MustParseAddrPort(addr), Transport: transport,
-		clients: map[string]*client{}, servers: map[string]*server{}, dialogs: map[string]*Dialog{},
+		clients: map[string]*client{}, servers: map[string]*server{}, dialogs: map[string]*Dialog{}, lastSent: map[string][]byte{},
 	}
 	w.peers[addr] = p
 	w.all = append(w.all, p)
