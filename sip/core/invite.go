@@ -216,7 +216,7 @@ func routeRequest(in *inbound) *tandem.RouteRequest {
 		Trunk: in.flow.Trunk, RequestUser: userOf(&in.req.Recipient), RequestHost: in.req.Recipient.Host,
 		FromUser: userOf(&in.from.Address), FromName: header.Unquote(`"` + in.from.DisplayName + `"`),
 		Privacy: header.ParsePrivacy(in.privacy).Withheld(), TenantHint: strings.TrimSpace(in.tenant),
-		ContactHost: in.contact.Address.Host, Forwarded: in.diversion != "" || in.history != "",
+		ContactHost: in.contact.Address.Host,
 	}
 	if in.pai != "" {
 		if list, err := header.ParseAddresses("P-Asserted-Identity", in.pai); err == nil {
@@ -227,18 +227,22 @@ func routeRequest(in *inbound) *tandem.RouteRequest {
 			}
 		}
 	}
+	unread := false
 	if in.diversion != "" { // newest first (RFC 5806 6)
-		list, _ := header.ParseAddresses("Diversion", in.diversion)
+		list, err := header.ParseAddresses("Diversion", in.diversion)
+		unread = err != nil
 		for _, a := range list {
 			r.Diverters = append(r.Diverters, a.User())
 		}
 	}
-	if in.history != "" { // oldest first (RFC 7044 10)
-		list, _ := header.ParseAddresses("History-Info", in.history)
-		for i := len(list) - 1; i >= 0; i-- {
+	if in.history != "" { // oldest first; the last one is the present target (RFC 7044 10)
+		list, err := header.ParseAddresses("History-Info", in.history)
+		unread = unread || err != nil
+		for i := len(list) - 2; i >= 0; i-- {
 			r.Diverters = append(r.Diverters, list[i].User())
 		}
 	}
+	r.Forwarded = unread || len(r.Diverters) > 0
 	return r
 }
 
