@@ -300,6 +300,10 @@ func (tx *clientTx) fire(c *Core, _ timerKind) {
 	}
 	c.stats.Retransmits++
 	c.transmit(tx)
+	if tx.reliable { // a try after a failed connection; the next failure sets the timer again
+		c.timers.set(&tx.timer, tx.deadline, timerTx, tx)
+		return
+	}
 	tx.interval *= 2
 	if tx.method != gosip.INVITE {
 		tx.interval = min(tx.interval, c.cfg.T2)
@@ -307,35 +311,51 @@ func (tx *clientTx) fire(c *Core, _ timerKind) {
 	c.timers.set(&tx.timer, min(c.now+tx.interval, tx.deadline), timerTx, tx)
 }
 
-// failed takes the loss of the way to the peer. An INVITE fails; anything else
-// is sent once more, because the transport dials anew.
+// failed takes the loss of the way to the peer: it could not be dialled, or the
+// connection died under a request that waits.
+//
+// BYE and CANCEL are tried again until Timer F: a call must not stay up at a
+// peer that is away for a moment. An INVITE fails at once, for the next attempt;
+// but when it was sent, the peer may have it: it stays as abandoned, so that
+// what rings is cancelled and what answers is released. Everything else is
+// sent once more when its connection died, and fails when dialling fails.
 func (c *Core) failed(tx *clientTx, dial bool) {
 	c.unwatch(tx)
 	if tx.state > clientProceeding {
 		return
 	}
-	if tx.method != gosip.INVITE && !dial && !tx.redialed {
+	tx.target.Conn = 0
+	switch {
+	case tx.method == gosip.BYE || tx.method == gosip.CANCEL:
+		if dial || tx.redialed {
+			c.timers.set(&tx.timer, min(c.now+retryEvery, tx.deadline), timerTx, tx)
+			return
+		}
 		tx.redialed = true
-		tx.target.Conn = 0
 		c.transmit(tx)
 		return
+	case tx.method != gosip.INVITE && !dial && !tx.redialed:
+		tx.redialed = true
+		c.transmit(tx)
+		return
+	case tx.giveUp && (!dial || tx.heard):
+		return // still waits for what the peer may say
 	}
 	leg := tx.leg
-	if tx.method == gosip.INVITE && tx.heard && !tx.giveUp {
-		// The peer may still ring: stop it by CANCEL over a new connection.
-		tx.giveUp = true
-		tx.target.Conn = 0
-		tx.leg = nil
-		c.cancelNow(tx)
+	tx.leg = nil
+	if tx.method == gosip.INVITE && (tx.heard || !dial) {
+		c.abandon(tx)
 	} else {
 		c.dropClient(tx)
-		tx.leg = nil
 	}
 	if leg != nil {
 		c.busy = leg.call
 		leg.lost(tx, lostConnection)
 	}
 }
+
+// retryEvery is the pause between two tries to reach a peer with BYE or CANCEL.
+const retryEvery = time.Second
 
 // watch files tx under the connection that it went out on.
 func (c *Core) watch(tx *clientTx, conn sip.ConnID) {

@@ -114,6 +114,7 @@ func (p *Peer) toCore(msg []byte) {
 	w.log("<-", p, msg, "")
 	flow := sip.Flow{Trunk: p.Trunk, Transport: p.Transport, Conn: p.conn, Source: p.Addr, Local: netip.MustParseAddrPort("192.0.2.1:5060")}
 	w.carry(p.Transport, func() {
+		w.noteRinging(msg)
 		w.Core.Handle(core.Event{Kind: core.EventMessage, At: w.Now, Flow: flow, Msg: parse(msg)})
 	})
 }
@@ -145,10 +146,9 @@ func (w *World) checkSent(msg []byte) {
 	branch, _ := req.Via().Params.Get("branch")
 	switch {
 	case req.Method == gosip.CANCEL || req.Method == gosip.ACK:
-		for id, b := range w.ringing {
-			if b == branch {
-				delete(w.ringing, id)
-			}
+		w.cancelled[branch] = true
+		if id := w.invites[branch]; w.ringing[id] == branch {
+			delete(w.ringing, id)
 		}
 	case req.Method == gosip.INVITE:
 		if _, tagged := req.To().Params.Get("tag"); tagged {
@@ -162,8 +162,24 @@ func (w *World) checkSent(msg []byte) {
 		if other := w.ringing[h.Value()]; other != "" && other != branch {
 			w.Problem("call %s: a second INVITE leaves while the first may ring", h.Value())
 		}
+		w.invites[branch] = h.Value()
 	}
 }
 
-// provisionalSeen notes that an INVITE of the core got an 18x: it may ring.
-func (w *World) provisionalSeen(correlation, branch string) { w.ringing[correlation] = branch }
+// noteRinging notes that an 18x of an INVITE of the core arrives: it rings, as
+// far as the core can know.
+func (w *World) noteRinging(msg []byte) {
+	r, ok := parse(msg).(*gosip.Response)
+	if !ok || r.StatusCode <= 100 || r.CSeq().MethodName != gosip.INVITE {
+		return
+	}
+	branch, _ := r.Via().Params.Get("branch")
+	id := w.invites[branch]
+	switch {
+	case id == "":
+	case r.StatusCode < 200 && !w.cancelled[branch]:
+		w.ringing[id] = branch
+	case r.StatusCode >= 200 && w.ringing[id] == branch:
+		delete(w.ringing, id)
+	}
+}

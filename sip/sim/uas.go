@@ -75,12 +75,6 @@ func (i *Incoming) step(step Step) {
 		sdp = SDP(1)
 	}
 	if step.Status < 200 {
-		if step.Status > 100 {
-			branch, _ := i.Req.Via().Params.Get("branch")
-			if h := i.Req.GetHeader("X-Correlation-ID"); h != nil && !i.cancelled {
-				i.p.w.provisionalSeen(h.Value(), branch)
-			}
-		}
 		i.p.respond(i.s, step.Status, i.tag(step.Fork), sdp, step.Extra)
 		return
 	}

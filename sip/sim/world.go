@@ -48,17 +48,18 @@ type World struct {
 	Ladder  []string
 	Logging bool
 
-	rand     *rand.Rand
-	queue    schedule
-	seq      uint64
-	peers    map[string]*Peer
-	all      []*Peer
-	views    []core.TrunkView
-	conns    map[string]sip.ConnID // outbound stream per peer
-	nextConn sip.ConnID
-	problems []string
-	ringing  map[string]string // correlation -> branch of the INVITE that may ring
-	answered map[string]bool   // branches
+	rand      *rand.Rand
+	queue     schedule
+	seq       uint64
+	peers     map[string]*Peer
+	all       []*Peer
+	views     []core.TrunkView
+	conns     map[string]sip.ConnID // outbound stream per peer
+	nextConn  sip.ConnID
+	problems  []string
+	ringing   map[string]string // correlation -> branch of the INVITE that rings
+	invites   map[string]string // branch -> correlation of every INVITE that the core sent
+	cancelled map[string]bool   // branches of INVITEs that the core cancelled
 }
 
 // Fact is one journalled fact with its own copy of the record.
@@ -79,7 +80,7 @@ type Reported struct {
 func New(cfg Config) *World {
 	w := &World{
 		Now: cfg.Start, Faults: cfg.Faults, rand: rand.New(rand.NewPCG(cfg.Seed, 0x7a6e)),
-		peers: map[string]*Peer{}, conns: map[string]sip.ConnID{}, ringing: map[string]string{}, answered: map[string]bool{},
+		peers: map[string]*Peer{}, conns: map[string]sip.ConnID{}, ringing: map[string]string{}, invites: map[string]string{}, cancelled: map[string]bool{},
 	}
 	if w.Now.IsZero() {
 		w.Now = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
