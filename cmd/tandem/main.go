@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // accounts bill in IANA zones, also on machines without zone files
 
 	"github.com/alecthomas/kong"
 

@@ -55,7 +55,10 @@ type Node struct {
 
 	stop       context.CancelFunc // ends the background work of records
 	background sync.WaitGroup
-	closers    []func() // in the order of closing
+	// beforeJournal ends the readers of the journal; calls that are hung up
+	// while closing are still delivered.
+	beforeJournal func()
+	closers       []func() // in the order of closing
 }
 
 // StartNode starts every part, the ones that calls depend on first. On an error
@@ -122,7 +125,12 @@ func (n *Node) openData(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.onClose(func() { n.logError("close journal", n.journal.Close()) })
+	n.onClose(func() {
+		if n.beforeJournal != nil {
+			n.beforeJournal()
+		}
+		n.logError("close journal", n.journal.Close())
+	})
 	return nil
 }
 

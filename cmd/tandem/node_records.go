@@ -37,9 +37,19 @@ func (n *Node) startRecords(ctx context.Context) error {
 	return err
 }
 
-// startDelivery begins to rate and deliver, once the directory is known.
+// startDelivery begins to rate and deliver, once the directory is known. It
+// ends before the journal that it reads from is closed.
 func (n *Node) startDelivery(ctx context.Context) error {
-	n.goRun(func() { n.pipeline.Run(ctx) })
+	ctx, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		n.pipeline.Run(ctx)
+	}()
+	n.beforeJournal = func() {
+		stop()
+		<-ended
+	}
 	return nil
 }
 
