@@ -74,7 +74,8 @@ func TestOutcomeSetWords(t *testing.T) {
 func TestLegIDIsDeterministic(t *testing.T) {
 	var c CorrelationID
 	c[3] = 7
-	if LegID(c, 1) != LegID(c, 1) || LegID(c, 1) == LegID(c, 2) || LegID(c, 1) == LegID(c, 11) {
+	first, again := LegID(c, 1), LegID(c, 1)
+	if first != again || first == LegID(c, 2) || first == LegID(c, 11) {
 		t.Error("leg IDs must differ by attempt and repeat for the same leg")
 	}
 }
