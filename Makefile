@@ -14,14 +14,20 @@ menu: ## print this menu
 run: setup build ## install what is missing, then the demo: emulators, calls, report, portal
 	@$(BIN) demo
 
+# Whole-program load tests come last and alone: they measure, and want both cores.
+WHOLE := ./cmd/tandem
+PARTS  = $(shell $(GO) list ./... | grep -v '/cmd/tandem$$')
+
 test: setup-test ## install what the tests need, then run them all
-	$(GO) test -timeout 20m ./...
+	$(GO) test -timeout 10m $(PARTS)
+	$(GO) test -timeout 15m $(WHOLE)
 
 test-short: ## the tests without load, browser and ClickHouse runs
 	$(GO) test -short ./...
 
 race: setup-test ## the tests under the race detector (load runs shortened)
-	$(GO) test -race -short -timeout 20m ./...
+	$(GO) test -race -short -timeout 10m $(PARTS)
+	$(GO) test -race -short -timeout 15m $(WHOLE)
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run: gofmt -w ."; exit 1; }
