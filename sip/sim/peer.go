@@ -39,11 +39,12 @@ type Peer struct {
 	// LastStray is the status of the last response that belonged to nothing.
 	LastStray int
 
-	conn    sip.ConnID // the stream that this peer opened to the core
-	serial  int
-	clients map[string]*client
-	servers map[string]*server
-	dialogs map[string]*Dialog
+	calmUntil time.Time  // Random: no trouble before
+	conn      sip.ConnID // the stream that this peer opened to the core
+	serial    int
+	clients   map[string]*client
+	servers   map[string]*server
+	dialogs   map[string]*Dialog
 	// lastSent is the last request by method.
 	lastSent map[string][]byte
 }

@@ -147,9 +147,14 @@ func (r *Random) Trouble(every, total time.Duration) {
 				r.DropConnection(p)
 				return
 			}
+			if r.Now.Before(p.calmUntil) { // away for longer than 64*T1 nothing could be promised
+				return
+			}
 			p.Refuse = true
 			r.DropConnection(p)
-			r.After(r.Between(time.Second, 20*time.Second), func() { p.Refuse = false })
+			away := r.Between(time.Second, 20*time.Second)
+			p.calmUntil = r.Now.Add(away + 15*time.Second)
+			r.After(away, func() { p.Refuse = false })
 		})
 	}
 }

@@ -1,0 +1,102 @@
+package core
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
+
+	"tandem"
+)
+
+type nobody struct{ fired *[]int }
+
+func (n nobody) fire(_ *Core, k timerKind) { *n.fired = append(*n.fired, int(k)) }
+
+// Timers fire by time, equal ones in the order of setting, stopped ones never.
+func TestTimerOrder(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var q timerQueue
+	timers := make([]timer, 500)
+	alive := 0
+	for round := 0; round < 5000; round++ {
+		i := r.IntN(len(timers))
+		if r.IntN(3) == 0 {
+			q.stop(&timers[i])
+		} else {
+			q.set(&timers[i], time.Duration(r.IntN(1000)), timerTx, nobody{})
+		}
+	}
+	for i := range timers {
+		if timers[i].active() {
+			alive++
+		}
+	}
+	at, seq := time.Duration(-1), uint64(0)
+	for x := q.due(1 << 40); x != nil; x = q.due(1 << 40) {
+		if x.at < at || x.at == at && x.seq < seq {
+			t.Fatalf("timer at %v after %v", x.at, at)
+		}
+		at, seq = x.at, x.seq
+		alive--
+	}
+	if alive != 0 || len(q.heap) != 0 {
+		t.Errorf("%d timers did not fire, %d left", alive, len(q.heap))
+	}
+}
+
+func TestConfigValidate(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(*Config)
+		field  string
+	}{
+		"ErrT1":        {func(c *Config) { c.T1 = 0 }, "sip.t1"},
+		"ErrT2":        {func(c *Config) { c.T2 = time.Millisecond }, "sip.t2"},
+		"ErrMinSE":     {func(c *Config) { c.MinSE = time.Second }, "sip.min_se"},
+		"ErrMaxCalls":  {func(c *Config) { c.MaxCalls = -1 }, "sip.max_calls"},
+		"ErrMaxBody":   {func(c *Config) { c.MaxBody = 1 }, "sip.max_body"},
+		"ErrDuration":  {func(c *Config) { c.MaxDuration = -1 }, "sip.max_duration"},
+		"ErrUserAgent": {func(c *Config) { c.UserAgent = "a\r\nX: y" }, "sip.user_agent"},
+	} {
+		cfg := DefaultConfig()
+		c.change(&cfg)
+		err := cfg.Validate()
+		if err == nil || !strings.HasPrefix(err.Error(), c.field) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Every final status gives the caller one that a caller may get, never 503,
+// 401, 407 or a redirection.
+func TestCallerStatus(t *testing.T) {
+	for s := tandem.SIPStatus(300); s < 700; s++ {
+		switch got := callerStatus(s); got {
+		case 401, 407, 408, 487, 491, 503, 504:
+			t.Errorf("%d goes to the caller as %d", s, got)
+		default:
+			if got < 400 || got > 699 {
+				t.Errorf("%d goes to the caller as %d", s, got)
+			}
+		}
+	}
+}
+
+func TestHostileDisplayNames(t *testing.T) {
+	for in, want := range map[string]string{
+		`Ann`:        `"Ann" <sip:x>`,
+		`A \"B\"`:    `"A \"B\"" <sip:x>`,
+		`trailing \`: `"trailing \\" <sip:x>`,
+		"a\r\nX: y":  `"aX: y" <sip:x>`,
+		`a"b`:        `"a\"b" <sip:x>`,
+	} {
+		if got := string(appendAddress(nil, in, &gosip.Uri{Scheme: "sip", Host: "x"}, nil, false)); got != want {
+			t.Errorf("%q prints %s, want %s", in, got, want)
+		}
+	}
+}
