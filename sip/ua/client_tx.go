@@ -123,7 +123,11 @@ func (tx *clientTx) response(m *Message) {
 	tx.final = m.Status
 	if first {
 		tx.timer.Stop()
-		tx.timer = time.AfterFunc(64*tx.e.cfg.T1, tx.stop) // timers D, K, M
+		linger := 64 * tx.e.cfg.T1 // timers D, K, M
+		if tx.conn.reliable() && (!tx.invite || m.Status >= 300) {
+			linger = time.Second // D and K are 0 on a reliable transport; some slack costs nothing
+		}
+		tx.timer = time.AfterFunc(linger, tx.stop)
 	}
 	var ack *Message
 	if tx.invite && m.Status >= 300 {

@@ -246,6 +246,19 @@ func (e *Endpoint) CloseConns(reset bool) {
 	}
 }
 
+// Open is the number of open stream connections that we dialled.
+func (e *Endpoint) Open() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := 0
+	for c := range e.conns {
+		if c.Dialled {
+			n++
+		}
+	}
+	return n
+}
+
 // connect finds or opens the way to a target.
 func (e *Endpoint) connect(ctx context.Context, to Target) (*Conn, error) {
 	if to.Conn != nil && !to.Conn.Closed() {

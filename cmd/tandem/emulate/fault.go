@@ -174,10 +174,6 @@ func (t *faultTable) has(listener string, kinds ...FaultKind) bool {
 	return false
 }
 
-func (t *faultTable) connection(listener string) (Fault, bool) {
-	return t.take(listener, func(f *Fault) bool { return connectionFaults[f.Kind] })
-}
-
 // request finds the fault for a request; host is its Contact host.
 func (t *faultTable) request(listener, method, host string) (Fault, bool) {
 	return t.take(listener, func(f *Fault) bool {

@@ -57,7 +57,6 @@ type station struct {
 	violations []Violation
 	broken     map[string]int
 	changed    chan struct{} // closed and renewed whenever the faults change
-	started    bool
 }
 
 // record is a CallResult in the making.
@@ -178,17 +177,15 @@ func (st *station) Find(id string) (CallResult, bool) {
 	return rec.snapshot(), true
 }
 
-// Await waits for the first incoming call that match accepts to be over.
+// Await waits until an incoming call that match accepts is over. Each call is
+// shown to match once, when it is over.
 func (st *station) Await(ctx context.Context, match func(CallResult) bool) (CallResult, error) {
-	return st.await(ctx, func(r CallResult) bool { return r.Incoming && r.Done && match(r) })
-}
-
-func (st *station) await(ctx context.Context, match func(CallResult) bool) (CallResult, error) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
+	judged := map[string]bool{}
 	for {
-		for _, r := range st.Calls() {
-			if match(r) {
+		for _, rec := range st.finished(judged) {
+			if r := rec.snapshot(); r.Incoming && match(r) {
 				return r, nil
 			}
 		}
@@ -198,6 +195,25 @@ func (st *station) await(ctx context.Context, match func(CallResult) bool) (Call
 		case <-tick.C:
 		}
 	}
+}
+
+// finished lists the calls that are over and not yet judged, and marks them so.
+func (st *station) finished(judged map[string]bool) []*record {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	var out []*record
+	for _, id := range st.ids {
+		if judged[id] {
+			continue
+		}
+		select {
+		case <-st.byID[id].done:
+			judged[id] = true
+			out = append(out, st.byID[id])
+		default:
+		}
+	}
+	return out
 }
 
 // Forget drops the finished calls and the violations, between two tests.

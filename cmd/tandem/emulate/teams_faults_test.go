@@ -50,7 +50,7 @@ func TestTeamsConnectionFaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.ep.CloseConns(true)
-			eventually(t, "our connection gone", func() bool { return teams.State().Listeners[0].Connections == 0 })
+			eventually(t, "our connection gone", func() bool { return teams.State().Listeners[0].Connections == 0 && b.ep.Open() == 0 })
 			if _, err := b.ep.Do(short(c.patience), b.target(sip1), b.options("<sip:"+trunk+">")); !c.check(err) {
 				t.Errorf("error %v", err)
 			}
@@ -62,6 +62,7 @@ func TestTeamsConnectionFaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.ep.CloseConns(true)
+			eventually(t, "our connections gone", func() bool { return b.ep.Open() == 0 })
 			good()
 		})
 	}
@@ -121,6 +122,8 @@ func TestTeamsRequestFaults(t *testing.T) {
 			if err := teams.SetFault(c.fault); err != nil {
 				t.Fatal(err)
 			}
+			b.ep.CloseConns(false) // an earlier case may have left a dying one
+			eventually(t, "our connection gone", func() bool { return teams.State().Listeners[0].Connections == 0 && b.ep.Open() == 0 })
 			call, err := b.ep.Invite(deadline(t), b.target(sip1), b.invite(user, b.offer()))
 			if err != nil {
 				t.Fatal(err)

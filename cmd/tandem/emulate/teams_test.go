@@ -193,6 +193,7 @@ func TestTeamsCallInbound(t *testing.T) {
 	b := newBorder(t, teams)
 	call, s := up(t, b, user)
 	hear(t, s, 1000)
+	eventually(t, "enough sent to be heard", func() bool { return s.Counters().Sent > 10 })
 	resp, err := call.Request(deadline(t), "BYE", nil)
 	if err != nil || resp.Status != 200 {
 		t.Fatalf("BYE: %v %v", resp, err)
@@ -482,7 +483,7 @@ func TestTeamsClientCertificate(t *testing.T) {
 				return &c.certs[0], nil
 			}
 			b.ep.CloseConns(false)
-			eventually(t, "a closed connection", func() bool { return teams.State().Listeners[0].Connections == 0 })
+			eventually(t, "a closed connection", func() bool { return teams.State().Listeners[0].Connections == 0 && b.ep.Open() == 0 })
 			_, err := b.ep.Do(deadline(t), to, b.options("<sip:"+trunk+">"))
 			if (err == nil) != c.ok {
 				t.Errorf("error %v", err)
