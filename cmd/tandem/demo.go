@@ -15,7 +15,7 @@ type DemoCmd struct {
 	Data string `default:"tandem-data" type:"path" help:"Folder that everything is kept in; the demo leaves nothing else behind."`
 	HTTP string `name:"http" default:"127.0.0.1:8080" help:"Where API and portal are served; another port is taken when this one is in use."`
 	Once bool   `help:"End after the report instead of running until interrupted."`
-	Log  string `default:"warn" help:"Log level: debug, info, warn or error."`
+	Log  string `default:"error" help:"Log level: debug, info, warn or error."`
 }
 
 // demoCall is one scene of the demo.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -79,7 +78,7 @@ func (n *Node) startSIP(context.Context) error {
 
 	health := trunk.DefaultConfig()
 	health.UserAgent = userAgent()
-	n.monitor = trunk.New(health, trunk.Deps{Sender: n.transport, Logger: n.log, OnChange: n.trunkChanged})
+	n.monitor = trunk.New(health, trunk.Deps{Sender: n.transport, Logger: n.log})
 	n.onClose(n.monitor.Close)
 
 	call := core.DefaultConfig()
@@ -127,16 +126,6 @@ func (n *Node) Plan(req *tandem.RouteRequest, now time.Time) tandem.Plan {
 		}
 	}
 	return plan
-}
-
-// trunkChanged logs what an operator acts on.
-func (n *Node) trunkChanged(c trunk.Change) {
-	level := n.log.Info
-	if c.Now.State == tandem.HealthDown || c.Now.State == tandem.HealthMisconfigured {
-		level = n.log.Warn
-	}
-	level("trunk address changed", "trunk", c.Now.Trunk, "endpoint", fmt.Sprintf("%s:%d", c.Now.Endpoint.Host, c.Now.Endpoint.Port),
-		"from", c.From, "state", c.Now.State, "reason", c.Now.Reason)
 }
 
 // followDirectory brings every change of the directory to routing, rating and
