@@ -10,8 +10,10 @@ import (
 func (c *Core) message(ev *Event) {
 	in := &c.in
 	if !in.read(ev) {
+		// Without Via, From, To, Call-ID or CSeq there is nothing to match a
+		// response by; what is left is answered.
 		c.stats.BadMessages++
-		if in.req != nil && in.method != gosip.ACK && in.via != nil && in.from != nil && in.to != nil && in.cseqMethod == in.method {
+		if in.req != nil && in.method != gosip.ACK && in.callID != "" && in.via.Host != "" && in.via.Transport != "" && in.cseqMethod == in.method {
 			c.answerOnce(in, 400, nil)
 		}
 		return

@@ -74,7 +74,7 @@ func (in *inbound) read(ev *Event) bool {
 	}
 	in.unclean = in.unclean || !clean(in.callID) || !clean(in.branch) || !clean(in.fromTag) || !clean(in.toTag) ||
 		!clean(in.from.DisplayName) || !clean(in.from.Address.User) || !clean(in.to.DisplayName) || !clean(in.to.Address.User)
-	return in.callID != "" && in.branch != ""
+	return in.callID != "" && in.branch != "" && in.via.Host != "" && in.via.Transport != ""
 }
 
 // param finds a parameter whatever case and blanks the peer wrote it with

@@ -90,7 +90,12 @@ func (p *Peer) receive(b []byte) {
 	if p.Blackhole {
 		return
 	}
-	switch m := parse(b).(type) {
+	msg, err := gosip.ParseMessage(b)
+	if err != nil {
+		p.w.Problem("peer %s got an unreadable message: %v\n%s", p.Addr, err, b)
+		return
+	}
+	switch m := msg.(type) {
 	case *gosip.Request:
 		p.request(m)
 	case *gosip.Response:
