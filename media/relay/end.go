@@ -1,0 +1,157 @@
+package relay
+
+import (
+	"net/netip"
+	"time"
+
+	"tandem"
+	"tandem/media/sdp"
+	"tandem/media/srtp"
+)
+
+// end is the media of one side of a call. The session's lock guards it.
+type end struct {
+	session *session
+	side    tandem.Side
+	pair    *pair
+	profile tandem.MediaProfile
+
+	agreed, secure, mux bool
+	rx                  *srtp.Receiver
+	rxKey               srtp.Crypto
+	tx                  *srtp.Sender
+	txKey               srtp.Key
+	rtp, rtcp           latch
+	clocks              [128]uint32
+
+	in  received
+	out sent
+	// flowing: the side should be sending since armed; reported: its silence was told.
+	flowing, reported bool
+	armed             time.Duration
+}
+
+// obey puts in force what was negotiated. An unchanged key keeps its context
+// with rollover counters and replay windows, a new one starts afresh; the same
+// goes for the latched address.
+func (e *end) obey(l *sdp.Leg) {
+	e.agreed = l.Agreed
+	if !l.Agreed {
+		return
+	}
+	e.secure, e.mux = l.Secure, l.Mux
+	if l.Secure {
+		if e.rx == nil || !e.rxKey.Key.Equal(l.Receive.Key) || e.rxKey.MKI != l.Receive.MKI {
+			e.rx, e.rxKey = srtp.NewReceiver(l.Receive.Key, l.Receive.MKI), l.Receive
+		}
+		if e.tx == nil || !e.txKey.Equal(l.Send) {
+			e.tx, e.txKey = srtp.NewSender(l.Send), l.Send
+		}
+	}
+	e.clocks = l.Clocks
+	if e.rtp.point(l.RTP) {
+		e.pair.rtp.disconnect()
+	}
+	if e.rtcp.point(l.RTCP) {
+		e.pair.rtcp.disconnect()
+	}
+}
+
+// flow notes whether the side should be sending from now on.
+func (e *end) flow(on bool, now time.Duration) {
+	if on && !e.flowing {
+		e.armed, e.reported = now, false
+	}
+	e.flowing = on
+}
+
+// overdue reports that the side has been silent for too long, once.
+func (e *end) overdue(limit, now time.Duration) bool {
+	if !e.flowing || e.reported || now-max(e.armed, e.in.seen) < limit {
+		return false
+	}
+	e.reported = true
+	return true
+}
+
+// control reports an RTCP packet on a port shared with RTP (RFC 5761 4).
+func control(p []byte) bool { return p[1] >= 192 && p[1] <= 223 }
+
+// receive handles one packet buf[:n] that came from a source to one of the
+// side's ports; buf has room for srtp.Overhead more. This is the hot path: no
+// allocation, no lookup.
+func (e *end) receive(buf []byte, n int, onRTCP bool, from netip.AddrPort, now time.Duration) {
+	l := &e.rtp
+	if onRTCP {
+		l = &e.rtcp
+	}
+	if !e.agreed || n < 8 || n > srtp.MaxPacket || buf[0]>>6 != 2 || !l.admits(from, e.profile.PeerSources) {
+		e.in.dropped++
+		return
+	}
+	isRTCP, size := onRTCP || control(buf), n
+	if !isRTCP && n < 12 {
+		e.in.dropped++
+		return
+	}
+	if e.secure {
+		var err error
+		if isRTCP {
+			n, err = e.rx.RTCP(buf[:n])
+		} else {
+			n, err = e.rx.RTP(buf[:n])
+		}
+		if err != nil {
+			e.in.dropped++
+			return
+		}
+	}
+	if l.settle(from) {
+		if onRTCP {
+			e.pair.rtcp.connect(from)
+		} else {
+			e.pair.rtp.connect(from)
+		}
+	}
+	e.in.seen, e.reported = now, false
+	if !isRTCP {
+		e.in.take(buf, size, e.clocks[buf[1]&0x7f], now)
+	}
+	e.session.ends[e.side.Other()].send(buf, n, isRTCP, now)
+}
+
+// send protects and sends one packet to the side.
+func (e *end) send(buf []byte, n int, isRTCP bool, now time.Duration) {
+	if !e.agreed {
+		return
+	}
+	port, l := e.pair.rtp, &e.rtp
+	if isRTCP && !e.mux {
+		port, l = e.pair.rtcp, &e.rtcp
+	}
+	to := l.target()
+	if !to.IsValid() {
+		return
+	}
+	if e.secure {
+		var err error
+		if isRTCP {
+			n, err = e.tx.RTCP(buf, n)
+		} else {
+			n, err = e.tx.RTP(buf, n)
+		}
+		if err != nil {
+			e.out.dropped++
+			return
+		}
+	}
+	if !port.send(buf[:n], to) {
+		e.out.dropped++
+		return
+	}
+	e.out.seen = now
+	if !isRTCP {
+		e.out.packets++
+		e.out.bytes += uint64(n)
+	}
+}

@@ -1,0 +1,21 @@
+package relay
+
+import (
+	"net/netip"
+
+	"tandem"
+)
+
+func noPorts(addr netip.Addr) error {
+	return &tandem.Error{Kind: tandem.KindUnavailable, Field: "media.ports", Message: "no media port is left on " + addr.String(),
+		Mend: "widen media ports, or carry fewer calls"}
+}
+
+func unknownAddress(addr netip.Addr) error {
+	return &tandem.Error{Kind: tandem.KindInvalid, Field: "media.addresses", Message: addr.String() + " is not among the media addresses",
+		Mend: "list it under media addresses"}
+}
+
+func errClosed() error {
+	return &tandem.Error{Kind: tandem.KindConflict, Message: "the media of this call is closed"}
+}

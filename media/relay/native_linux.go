@@ -1,0 +1,305 @@
+package relay
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"tandem/media/srtp"
+)
+
+const (
+	// batch is how many ready ports one turn handles.
+	batch = 64
+	// waitMillis bounds a turn, so that a stop is seen even if its wake-up were lost.
+	waitMillis = 500
+	wakeMark   = -1
+)
+
+// native is the network of media threads.
+type native struct {
+	pool    *Pool
+	threads []*thread
+	done    sync.WaitGroup
+	mu      sync.Mutex
+	all     []*rawPort
+}
+
+// thread is one media thread: its own epoll set, one buffer, no allocation.
+type thread struct {
+	pool   *Pool
+	epoll  int
+	wake   int
+	events [batch]unix.EpollEvent
+	buf    [srtp.MaxPacket + srtp.Overhead]byte
+	from   unix.RawSockaddrAny
+	size   uint32
+}
+
+func newNative(p *Pool) (network, error) {
+	n := &native{pool: p}
+	for range p.cfg.Threads {
+		t := &thread{pool: p, epoll: -1, wake: -1}
+		n.threads = append(n.threads, t)
+		if err := t.start(); err != nil {
+			for _, t := range n.threads {
+				t.close()
+			}
+			return nil, fmt.Errorf("start media thread: %w", err)
+		}
+	}
+	for _, t := range n.threads {
+		n.done.Add(1)
+		go func() {
+			defer n.done.Done()
+			t.run()
+		}()
+	}
+	return n, nil
+}
+
+func (t *thread) start() (err error) {
+	if t.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return err
+	}
+	if t.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return err
+	}
+	return unix.EpollCtl(t.epoll, unix.EPOLL_CTL_ADD, t.wake, &unix.EpollEvent{Events: unix.EPOLLIN, Pad: wakeMark})
+}
+
+// close frees the descriptors; those of a thread that never started are -1.
+func (t *thread) close() {
+	for _, fd := range []int{t.epoll, t.wake} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+// run is the loop. Each turn handles one packet of every ready port, so that a
+// flooded port can't starve the others, and yields: a goroutine in a raw system
+// call can't be preempted, and without the yield a garbage collection would wait
+// for it for ever (the signal that asks for preemption ends the wait with EINTR).
+func (t *thread) run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for {
+		n := t.wait()
+		for i := range n {
+			ev := &t.events[i]
+			if ev.Pad == wakeMark {
+				select {
+				case <-t.pool.stop:
+					return
+				default:
+				}
+				continue
+			}
+			if p := t.pool.banks[ev.Pad].table[ev.Fd>>1].Load(); p != nil {
+				t.serve(p, ev.Fd&1 == 1)
+			}
+		}
+		runtime.Gosched()
+	}
+}
+
+func (t *thread) wait() int {
+	if !t.pool.cfg.OwnProcessors {
+		n, err := unix.EpollWait(t.epoll, t.events[:], waitMillis)
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(t.epoll), uintptr(unsafe.Pointer(&t.events[0])), batch, waitMillis, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// serve receives one packet. MSG_TRUNC makes the kernel tell the true length, so
+// that an oversize packet is dropped and not relayed cut off.
+func (t *thread) serve(p *pair, rtcp bool) {
+	port := p.rtp.(*rawPort)
+	if rtcp {
+		port = p.rtcp.(*rawPort)
+	}
+	t.size = unix.SizeofSockaddrAny
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(port.fd), uintptr(unsafe.Pointer(&t.buf[0])), srtp.MaxPacket,
+		unix.MSG_TRUNC, uintptr(unsafe.Pointer(&t.from)), uintptr(unsafe.Pointer(&t.size)))
+	if errno != 0 {
+		return // EAGAIN, or the ICMP error of an earlier send, which is cleared by this
+	}
+	p.deliver(t.buf[:], int(n), rtcp, source(&t.from), t.pool.now())
+}
+
+// source reads a socket address.
+func source(sa *unix.RawSockaddrAny) netip.AddrPort {
+	switch sa.Addr.Family {
+	case unix.AF_INET:
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), network16(in.Port))
+	case unix.AF_INET6:
+		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom16(in.Addr), network16(in.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// network16 turns a port between network order and ours.
+func network16(v uint16) uint16 {
+	return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&v))[:])
+}
+
+func (n *native) open(b *bank, index int) (*pair, error) {
+	t := n.threads[index%len(n.threads)]
+	p := &pair{bank: b, index: index}
+	rtp, err := bindRaw(netip.AddrPortFrom(b.addr, b.number(index)))
+	if err != nil {
+		return nil, err
+	}
+	rtcp, err := bindRaw(netip.AddrPortFrom(b.addr, b.number(index)+1))
+	if err != nil {
+		rtp.close()
+		return nil, err
+	}
+	p.rtp, p.rtcp = rtp, rtcp
+	b.table[index].Store(p) // before the first event can come
+	for i, s := range []*rawPort{rtp, rtcp} {
+		ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(index<<1 | i), Pad: int32(b.id)}
+		if err := unix.EpollCtl(t.epoll, unix.EPOLL_CTL_ADD, s.fd, &ev); err != nil {
+			b.table[index].Store(nil)
+			rtp.close()
+			rtcp.close()
+			return nil, err
+		}
+	}
+	n.mu.Lock()
+	n.all = append(n.all, rtp, rtcp)
+	n.mu.Unlock()
+	return p, nil
+}
+
+// close is called with the pool's stop channel closed.
+func (n *native) close() {
+	one := [8]byte{1}
+	for _, t := range n.threads {
+		unix.Write(t.wake, one[:])
+	}
+	n.done.Wait()
+	for _, t := range n.threads {
+		t.close()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range n.all {
+		s.close()
+	}
+}
+
+// expedited is DSCP EF (RFC 4594 4.1), which networks give voice.
+const expedited = 46 << 2
+
+// rawPort is a UDP socket by its descriptor.
+type rawPort struct {
+	fd        int
+	connected bool
+	to        netip.AddrPort // that addr was made for
+	addr      unix.RawSockaddrAny
+	size      uint32
+}
+
+func bindRaw(at netip.AddrPort) (*rawPort, error) {
+	family := unix.AF_INET
+	if at.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
+	if err != nil {
+		return nil, fmt.Errorf("open media socket: %w", err)
+	}
+	s := &rawPort{fd: fd}
+	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: int(at.Port()), Addr: [4]byte{}}
+	// The service class is a wish: a system that refuses it still carries media.
+	if family == unix.AF_INET {
+		sa.(*unix.SockaddrInet4).Addr = at.Addr().As4()
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, expedited)
+	} else {
+		sa = &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, expedited)
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			s.close()
+			return nil, fmt.Errorf("open media socket: %w", err)
+		}
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		s.close()
+		return nil, fmt.Errorf("bind media port %s: %w", at, err)
+	}
+	return s, nil
+}
+
+// aim makes the socket address of a peer.
+func (s *rawPort) aim(to netip.AddrPort) {
+	s.to = to
+	if to.Addr().Is4() {
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(&s.addr))
+		*in = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: network16(to.Port()), Addr: to.Addr().As4()}
+		s.size = unix.SizeofSockaddrInet4
+		return
+	}
+	in := (*unix.RawSockaddrInet6)(unsafe.Pointer(&s.addr))
+	*in = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: network16(to.Port()), Addr: to.Addr().As16()}
+	s.size = unix.SizeofSockaddrInet6
+}
+
+func (s *rawPort) send(p []byte, to netip.AddrPort) bool {
+	var addr unsafe.Pointer
+	var size uintptr
+	if !s.connected {
+		if s.to != to {
+			s.aim(to)
+		}
+		addr, size = unsafe.Pointer(&s.addr), uintptr(s.size)
+	}
+	for range 2 {
+		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_NOSIGNAL, uintptr(addr), size)
+		if errno == 0 {
+			return true
+		}
+		if !errors.Is(errno, unix.ECONNREFUSED) && errno != unix.EINTR {
+			return false
+		}
+		// The ICMP error of an earlier packet is reported once in place of sending: send again.
+	}
+	return false
+}
+
+// connect restricts the socket to one peer: the kernel drops all others and
+// needs no route look-up per packet. A failure leaves it open, and the source check still holds.
+func (s *rawPort) connect(to netip.AddrPort) {
+	s.aim(to)
+	_, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(s.fd), uintptr(unsafe.Pointer(&s.addr)), uintptr(s.size))
+	s.connected = errno == 0
+}
+
+// disconnect opens the socket to everyone again; the port stays bound (connect(2), AF_UNSPEC).
+func (s *rawPort) disconnect() {
+	if !s.connected {
+		return
+	}
+	var none unix.RawSockaddr
+	none.Family = unix.AF_UNSPEC
+	unix.RawSyscall(unix.SYS_CONNECT, uintptr(s.fd), uintptr(unsafe.Pointer(&none)), unsafe.Sizeof(none))
+	s.connected, s.to = false, netip.AddrPort{}
+}
+
+func (s *rawPort) close() { unix.Close(s.fd) }
