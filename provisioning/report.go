@@ -1,10 +1,12 @@
 package provisioning
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -131,6 +133,7 @@ func (s *Service) Call(ctx context.Context, id string) (CallView, error) {
 		return CallView{}, &tandem.Error{Kind: tandem.KindNotFound, Message: "no call has Correlation ID " + correlation.String(),
 			Mend: "records of a call appear a few seconds after it ends; until then it is among the calls in progress"}
 	}
+	slices.SortFunc(rows, func(a, b tandem.CDR) int { return cmp.Compare(a.Attempt, b.Attempt) }) // reports sort by INVITE time
 	view := CallView{Correlation: correlation, Trace: []tandem.TraceStep{}}
 	for _, row := range rows {
 		sentences := []string{}

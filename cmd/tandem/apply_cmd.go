@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+
+	"tandem"
 )
 
 // ApplyCmd is `tandem apply`.
@@ -18,7 +20,11 @@ func (c ApplyCmd) Run(env *environment) error {
 		return err
 	}
 	applied, err := api.Apply(env.ctx, c.File, c.DryRun)
-	if err != nil {
+	switch {
+	case err != nil && tandem.KindOf(err) == tandem.KindUnauthorized:
+		return &tandem.Error{Kind: tandem.KindUnauthorized, Field: "--token", Message: "the node does not take this API token, and changes need one",
+			Mend: "give --config with the node's tandem.yaml, so that the file " + tokenFile + " in its data folder is read, or --token"}
+	case err != nil:
 		return err
 	}
 	for _, line := range applied.Lines {
@@ -28,9 +34,9 @@ func (c ApplyCmd) Run(env *environment) error {
 	case len(applied.Lines) == 0:
 		fmt.Fprintln(env.stdout, "nothing to change")
 	case applied.DryRun:
-		fmt.Fprintf(env.stdout, "%d differences; nothing was changed (dry run)\n", len(applied.Lines))
+		fmt.Fprintf(env.stdout, "%s; nothing was changed (dry run)\n", count(len(applied.Lines), "difference"))
 	default:
-		fmt.Fprintf(env.stdout, "%d changes applied, directory version %d\n", len(applied.Lines), applied.Version)
+		fmt.Fprintf(env.stdout, "%s applied, directory version %d\n", count(len(applied.Lines), "change"), applied.Version)
 	}
 	return nil
 }

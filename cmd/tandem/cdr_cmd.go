@@ -56,10 +56,16 @@ func (c CDRCmd) Run(env *environment) error {
 	if err := api.Get(env.ctx, path, query, &rows); err != nil {
 		return err
 	}
-	if c.Log {
+	switch {
+	case len(rows.Items) == 0:
+		fmt.Fprintln(env.stdout, "no row matches; rows of a call appear a few seconds after its end")
+	case c.Log:
 		printLog(env.stdout, rows.Items)
-	} else {
+	default:
 		printReport(env.stdout, rows.Items)
+	}
+	if rows.Next != nil {
+		fmt.Fprintf(env.stdout, "there are older rows: ask for more with --limit, or up to a day with --to\n")
 	}
 	return nil
 }
@@ -67,7 +73,7 @@ func (c CDRCmd) Run(env *environment) error {
 // printReport is the detailed report: connected legs.
 func printReport(w io.Writer, rows []tandem.CDR) {
 	var table [][]string
-	for _, r := range rows {
+	for _, r := range byCallInOrder(rows) {
 		table = append(table, []string{string(r.Technology), r.Correlation.String(), string(r.Direction), r.From, r.To, clock(r.InviteTime),
 			seconds(r.DurationMs), strconv.FormatInt(r.Charge.BilledS, 10), strconv.FormatInt(r.Charge.FreeS, 10),
 			r.Charge.Amount.String() + " " + string(r.Charge.Currency), string(r.Plan)})
@@ -78,11 +84,11 @@ func printReport(w io.Writer, rows []tandem.CDR) {
 // printLog is the log: every leg and attempt.
 func printLog(w io.Writer, rows []tandem.CDR) {
 	var table [][]string
-	for _, r := range rows {
-		table = append(table, []string{clock(r.InviteTime), r.Correlation.String(), r.Network, r.Endpoint, r.From, r.To, string(r.Disposition),
+	for _, r := range byCallInOrder(rows) {
+		table = append(table, []string{clock(r.InviteTime), legName(r), r.Correlation.String(), r.Network, r.Endpoint, r.From, r.To, string(r.Disposition),
 			status(r), strconv.Itoa(int(r.Q850)), string(r.ReleasedBy), seconds(r.DurationMs), r.Charge.Amount.String(), r.Reason})
 	}
-	printTable(w, []string{"Set up (UTC)", "Correlation ID", "Network", "Address", "From", "To", "Disposition", "SIP", "Q.850", "Released by", "Duration s", "Charge", "Reason"}, table)
+	printTable(w, []string{"Set up (UTC)", "Leg", "Correlation ID", "Network", "Address", "From", "To", "Disposition", "SIP", "Q.850", "Released by", "Duration s", "Charge", "Reason"}, table)
 }
 
 // printCall is one call with its reasons.
@@ -90,7 +96,11 @@ func printCall(w io.Writer, view provisioning.CallView) {
 	fmt.Fprintf(w, "Call %s\n", view.Correlation)
 	for _, leg := range view.Legs {
 		r := leg.CDR
-		fmt.Fprintf(w, "\n%s leg, %s (%s): %s -> %s\n", r.Technology, r.Network, r.Endpoint, r.From, r.To)
+		note := ""
+		if r.Failsafe {
+			note = ", failsafe"
+		}
+		fmt.Fprintf(w, "\n%s, %s%s, %s (%s): %s -> %s\n", legName(r), r.Technology, note, r.Network, r.Endpoint, r.From, r.To)
 		fmt.Fprintf(w, "  set up %s, %s, SIP %s, Q.850 %d, released by %s, %s s\n", clock(r.InviteTime), r.Disposition, status(r), r.Q850, r.ReleasedBy, seconds(r.DurationMs))
 		if r.Reason != "" {
 			fmt.Fprintf(w, "  reason: %s\n", tandem.Clip(r.Reason, 200))
@@ -108,6 +118,14 @@ func printTrace(w io.Writer, trace []tandem.TraceStep) {
 	for _, step := range trace {
 		fmt.Fprintf(w, "  %-14s %s\n", step.Rule, tandem.Clip(step.Detail, 300))
 	}
+}
+
+// legName is A for the caller's leg and B1, B2... for the attempts.
+func legName(r tandem.CDR) string {
+	if r.Attempt == 0 {
+		return "A"
+	}
+	return "B" + strconv.Itoa(r.Attempt)
 }
 
 func status(r tandem.CDR) string {

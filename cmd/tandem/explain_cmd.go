@@ -86,6 +86,9 @@ func (c RateExplainCmd) Run(env *environment) error {
 	if c.Call != "" {
 		return CDRCmd{APIFlag: c.APIFlag, Call: c.Call}.Run(env)
 	}
+	if c.From == "" || c.To == "" {
+		return &tandem.Error{Kind: tandem.KindInvalid, Message: "there is nothing to price", Mend: "give --from, --to and --duration, one of the numbers a DID of ours, or the Correlation ID of a call"}
+	}
 	question := provisioning.RateQuestion{From: c.From, To: c.To, DurationS: int64((c.Duration + time.Second - 1) / time.Second)}
 	if c.At != "" {
 		if question.At, err = provisioning.ParseMoment(c.At); err != nil {

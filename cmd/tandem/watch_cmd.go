@@ -10,8 +10,9 @@ import (
 
 // items is how the API answers with a list.
 type items[T any] struct {
-	Items []T `json:"items"`
-	Total int `json:"total"`
+	Items []T  `json:"items"`
+	Total int  `json:"total"`
+	Next  *int `json:"next_offset"`
 }
 
 // CallsCmd is `tandem calls`.
@@ -29,6 +30,10 @@ func (c CallsCmd) Run(env *environment) error {
 	if err := api.Get(env.ctx, "/api/v1/live", nil, &live); err != nil {
 		return err
 	}
+	if len(live.Items) == 0 {
+		fmt.Fprintln(env.stdout, "no call in progress")
+		return nil
+	}
 	now := time.Now()
 	var rows [][]string
 	for _, l := range live.Items {
@@ -40,7 +45,7 @@ func (c CallsCmd) Run(env *environment) error {
 			l.From, l.To, string(l.TrunkA) + " > " + string(l.TrunkB), timer})
 	}
 	printTable(env.stdout, []string{"Correlation ID", "State", "Age", "Direction", "Account", "From", "To", "Trunks", "Timer"}, rows)
-	fmt.Fprintf(env.stdout, "%d calls\n", live.Total)
+	fmt.Fprintln(env.stdout, count(live.Total, "call"))
 	return nil
 }
 
@@ -58,6 +63,10 @@ func (c TrunksCmd) Run(env *environment) error {
 	var trunks items[provisioning.TrunkState]
 	if err := api.Get(env.ctx, "/api/v1/trunks", nil, &trunks); err != nil {
 		return err
+	}
+	if len(trunks.Items) == 0 {
+		fmt.Fprintln(env.stdout, "no trunk yet: describe them in a file and run tandem apply -f FILE")
+		return nil
 	}
 	var rows [][]string
 	for _, t := range trunks.Items {
