@@ -20,6 +20,7 @@ var (
 	errIdle     = &tandem.Error{Kind: tandem.KindUnavailable, Message: "the connection was idle for too long"}
 	errSlow     = &tandem.Error{Kind: tandem.KindUnavailable, Message: "a message took too long to arrive"}
 	errGarbage  = &tandem.Error{Kind: tandem.KindUnavailable, Message: "too many messages in a row could not be read"}
+	errNoWay    = &tandem.Error{Kind: tandem.KindUnavailable, Message: "the connection that the request came on is gone"}
 	errFull     = &tandem.Error{Kind: tandem.KindUnavailable, Message: "too much waits to be sent to this peer", Mend: "the peer does not read; see its log"}
 )
 
@@ -147,6 +148,7 @@ func (c *conn) write() {
 		}
 		batch := c.take(spare)
 		if len(batch) == 0 {
+			spare = batch // never the slice that take made the queue
 			continue
 		}
 		buf = buf[:0]
@@ -285,6 +287,9 @@ func (c *conn) close(cause error) {
 	}
 	c.closed = true
 	rest, unproven := c.queue, c.unproven
+	// A connection of ours that died before its first sign of life would die
+	// again: only one that worked is worth a second try.
+	retry := cause != errClosed && (c.proven || !c.outbound)
 	c.queue, c.unproven = nil, nil
 	close(c.done)
 	c.mu.Unlock()
@@ -299,10 +304,8 @@ func (c *conn) close(cause error) {
 	}
 	c.t.handler.ConnClosed(c.id, c.t.clock())
 	for _, o := range rest {
-		if o.retried || o.to.Host == "" || cause == errClosed {
-			if o.ref.Tx != 0 {
-				c.t.fail(o.ref, why)
-			}
+		if !retry || o.retried || o.to.Host == "" {
+			c.t.fail(o.ref, why)
 			continue
 		}
 		o.retried, o.to.Conn = true, 0
@@ -311,7 +314,11 @@ func (c *conn) close(cause error) {
 }
 
 func (c *conn) explain(err error) error {
-	return explain(describe(c.transport, c.remote.Addr().String(), c.remote.Port()), err)
+	host := c.remote.Addr().String()
+	if c.outbound {
+		host = c.key.host
+	}
+	return explain(describe(c.transport, host, c.remote.Port()), err)
 }
 
 // connTable finds connections by ID.

@@ -30,7 +30,6 @@ func explain(what string, err error) *tandem.Error {
 		expired  x509.CertificateInvalidError
 		name     x509.HostnameError
 		unknown  x509.UnknownAuthorityError
-		alert    tls.AlertError
 		dns      *net.DNSError
 		notTLS   tls.RecordHeaderError
 		timeouts interface{ Timeout() bool }
@@ -50,8 +49,9 @@ func explain(what string, err error) *tandem.Error {
 		return unavailable(what, "the peer's certificate has another name", "add its name to the trunk's tls_names, or correct the endpoint's host", err)
 	case errors.As(err, &unknown):
 		return unavailable(what, "the peer's certificate is signed by an unknown root, or an intermediate is missing", "add the root to sip.roots, if you trust it", err)
-	case errors.As(err, &alert):
-		return unavailable(what, "the peer refused the TLS connection ("+alert.Error()+")", alertMend(alert), err)
+	case remoteAlert(err) >= 0:
+		alert := tls.AlertError(remoteAlert(err))
+		return unavailable(what, "the peer refused the TLS connection ("+strings.TrimPrefix(alert.Error(), "tls: ")+")", alertMend(alert), err)
 	case errors.As(err, &notTLS):
 		return unavailable(what, "the peer does not speak TLS on this port", "correct the endpoint's port or the trunk's transport", err)
 	case errors.As(err, &dns):
@@ -73,6 +73,23 @@ func explain(what string, err error) *tandem.Error {
 		return unavailable(what, "no answer in time", "look at firewalls on the way", err)
 	}
 	return unavailable(what, "the connection failed", "", err)
+}
+
+// remoteAlert is the TLS alert that a peer sent, -1 if err is none. crypto/tls
+// wraps it in a net.OpError whose inner type is not exported but prints as the
+// exported one does.
+func remoteAlert(err error) int {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" || op.Err == nil {
+		return -1
+	}
+	text := op.Err.Error()
+	for n := range 256 {
+		if tls.AlertError(n).Error() == text {
+			return n
+		}
+	}
+	return -1
 }
 
 // alertMend leads from a TLS alert (RFC 8446 6) to its usual cause on SIP trunks.

@@ -260,6 +260,10 @@ func (t *Transport) send(o outgoing) {
 				return
 			}
 		}
+		if o.to.Host == "" { // the sender wants this connection or none
+			t.fail(o.ref, errNoWay)
+			return
+		}
 		o.to.Conn = 0 // RFC 3261 18.2.2: open a new one to the address in the Via
 	}
 	t.pool.send(o)
