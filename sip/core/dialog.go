@@ -25,15 +25,27 @@ type dialog struct {
 	contact                     string // our own Contact value
 }
 
+// address prints a name-addr without its tag, for the From and To of a dialog.
+func (c *Core) address(name string, u *gosip.Uri, params gosip.HeaderParams) string {
+	c.buf = appendAddress(c.buf[:0], name, u, params, false)
+	return string(c.buf)
+}
+
 // setRemote takes remote target and route set from a message that forms or
 // refreshes the dialog. The route set is fixed once it was set by a 2xx or a
 // request (12.2); the target moves with every target refresh.
 func (l *Leg) setRemote(in *inbound, routes []string, setRoutes bool) {
 	if in.contact != nil && !in.contact.Address.Wildcard {
-		l.target = string(appendURI(nil, &in.contact.Address))
+		b := appendURI(l.core.buf[:0], &in.contact.Address)
+		l.core.buf = b
+		l.target = string(b)
 	}
 	if setRoutes {
 		l.routes, l.strict = routes, false
+	}
+	if len(l.routes) == 0 && in.contact != nil {
+		l.hop = l.hopTo(&in.contact.Address)
+		return
 	}
 	l.hop = l.nextHop()
 }
@@ -47,7 +59,15 @@ func (l *Leg) nextHop() sip.Target {
 		uri = strings.Trim(l.routes[0], "<>")
 	}
 	var u gosip.Uri
-	if gosip.ParseUri(uri, &u) != nil || u.Host == "" {
+	if gosip.ParseUri(uri, &u) != nil {
+		return l.fallbackHop()
+	}
+	return l.hopTo(&u)
+}
+
+// hopTo is the transport address of a URI.
+func (l *Leg) hopTo(u *gosip.Uri) sip.Target {
+	if u.Host == "" {
 		return l.fallbackHop()
 	}
 	_, loose := u.UriParams.Get("lr")

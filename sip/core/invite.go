@@ -121,8 +121,8 @@ func (c *Core) ownVia(in *inbound) bool {
 // fromInvite makes the caller's dialog (RFC 3261 12.1.1).
 func (l *Leg) fromInvite(in *inbound) {
 	l.callID, l.remoteTag, l.remoteSeq = in.callID, in.fromTag, in.cseq
-	l.local = string(appendAddress(nil, in.to.DisplayName, &in.to.Address, in.to.Params, false))
-	l.remote = string(appendAddress(nil, in.from.DisplayName, &in.from.Address, in.from.Params, false))
+	l.local = l.core.address(in.to.DisplayName, &in.to.Address, in.to.Params)
+	l.remote = l.core.address(in.from.DisplayName, &in.from.Address, in.from.Params)
 	l.learn(in)
 	l.setRemote(in, in.recordRoutes(), true)
 	host := l.view.FQDN
@@ -146,7 +146,8 @@ func isHost(s string) bool {
 // contactOf is our Contact towards a trunk. Microsoft wants the name of our
 // certificate there; carriers get the address that surely reaches us.
 func contactOf(v *TrunkView, user, host string) string {
-	b := append(make([]byte, 0, 96), "<sip:"...)
+	var room [128]byte
+	b := append(room[:0], "<sip:"...)
 	if user != "" {
 		b = append(header.AppendUser(b, user), '@')
 	}
@@ -156,7 +157,9 @@ func contactOf(v *TrunkView, user, host string) string {
 	b = appendHostPort(b, host, v.ViaPort)
 	if v.Transport != tandem.UDP {
 		b = append(b, ";transport="...)
-		b = append(b, strings.ToLower(string(v.Transport))...)
+		for i := 0; i < len(v.Transport); i++ {
+			b = append(b, v.Transport[i]|0x20)
+		}
 	}
 	return string(append(b, '>'))
 }

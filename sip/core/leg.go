@@ -156,8 +156,8 @@ func (c *Core) newOrphan(view *TrunkView, in *inbound) *Leg {
 // dialogOf makes the dialog of a leg of ours from a response (RFC 3261 12.1.2).
 func (l *Leg) dialogOf(in *inbound) {
 	l.remoteTag = in.toTag
-	l.local = string(appendAddress(nil, in.from.DisplayName, &in.from.Address, in.from.Params, false))
-	l.remote = string(appendAddress(nil, in.to.DisplayName, &in.to.Address, in.to.Params, false))
+	l.local = l.core.address(in.from.DisplayName, &in.from.Address, in.from.Params)
+	l.remote = l.core.address(in.to.DisplayName, &in.to.Address, in.to.Params)
 	routes := in.recordRoutes()
 	for i, j := 0, len(routes)-1; i < j; i, j = i+1, j-1 {
 		routes[i], routes[j] = routes[j], routes[i]
@@ -192,7 +192,8 @@ func (l *Leg) release() {
 	}
 	l.state = legClosing
 	l.core.timers.stop(&l.session.timer)
-	l.send(gosip.BYE, forBye, appendReason(nil, cause, text), "", nil)
+	l.core.extra = appendReason(l.core.extra[:0], cause, text)
+	l.send(gosip.BYE, forBye, l.core.extra, "", nil)
 }
 
 // record is the leg's part of the call record; nil for orphans and after the record was written.

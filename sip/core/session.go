@@ -31,10 +31,19 @@ func (c *Core) intervalRefusal(in *inbound) (int, []byte) {
 	return 422, append(b, crlf...)
 }
 
+// interval is the Session-Expires of a message, if it says one.
+func interval(in *inbound) (header.SessionInterval, bool) {
+	if in.sessionExpires == "" {
+		return header.SessionInterval{}, false
+	}
+	s, err := header.ParseSessionExpires(in.sessionExpires)
+	return s, err == nil && s.Seconds > 0
+}
+
 // startSession takes the session interval of a request of the peer (RFC 4028 9).
 func (l *Leg) startSession(in *inbound) {
-	s, err := header.ParseSessionExpires(in.sessionExpires)
-	if in.sessionExpires == "" || err != nil || s.Seconds == 0 {
+	s, ok := interval(in)
+	if !ok {
 		if l.session.seconds == 0 && l.view.SessionExpires > 0 {
 			l.session.seconds, l.session.weRefresh = int(l.view.SessionExpires.D().Seconds()), true
 		}
@@ -53,8 +62,8 @@ func (l *Leg) startSession(in *inbound) {
 
 // startAgreed takes the session interval of a 2xx to a request of ours (RFC 4028 7.2).
 func (l *Leg) startAgreed(in *inbound) {
-	s, err := header.ParseSessionExpires(in.sessionExpires)
-	if in.sessionExpires == "" || err != nil || s.Seconds == 0 {
+	s, ok := interval(in)
+	if !ok {
 		l.session.seconds = 0
 		return
 	}
