@@ -200,7 +200,11 @@ func (m *Monitor) step(p *point, ev event, why string, hold time.Duration, now t
 		c := Change{From: from, Now: p.health()}
 		m.todo = append(m.todo, func() { m.report(c) })
 	}
-	if !p.m.settled() {
+	if p.m.settled() {
+		if changed { // back to the regular interval
+			p.next = p.m.lastProbe.Add(m.jittered(m.interval(p)))
+		}
+	} else {
 		if soon := now.Add(min(m.cfg.RetryInterval, m.interval(p))); p.probe.tx == 0 && p.next.After(soon) {
 			p.next = soon
 			m.poke()
@@ -220,6 +224,12 @@ func (m *Monitor) report(c Change) {
 	if m.deps.OnChange != nil {
 		m.deps.OnChange(c)
 	}
+}
+
+// jittered is an interval less up to a tenth: never longer, and endpoints that
+// fell together don't come back in step.
+func (m *Monitor) jittered(every time.Duration) time.Duration {
+	return every - time.Duration(m.deps.Jitter(int64(every/10)+1))
 }
 
 // publish makes the snapshot; mu is held.

@@ -118,8 +118,7 @@ func (m *Monitor) interval(p *point) time.Duration {
 	return min(p.view.OptionsInterval.D(), m.cfg.MaxInterval)
 }
 
-// start sends an OPTIONS and plans the next one. The plan carries up to a tenth
-// of jitter, to the early side: endpoints that fell together don't come back in step.
+// start sends an OPTIONS and plans the next one.
 func (m *Monitor) start(p *point, now time.Time) {
 	m.lastTx++
 	p.probe = probe{tx: m.lastTx, deadline: now.Add(m.cfg.ProbeTimeout)}
@@ -134,7 +133,7 @@ func (m *Monitor) start(p *point, now time.Time) {
 	if !p.m.settled() {
 		every = min(every, m.cfg.RetryInterval)
 	}
-	p.next = now.Add(every - time.Duration(m.deps.Jitter(int64(every/10)+1)))
+	p.next = now.Add(m.jittered(every))
 	m.transmit(p)
 }
 
