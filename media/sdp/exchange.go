@@ -269,7 +269,7 @@ func (o *offer) lineUp() ([]slot, int) {
 func slots(d *Description) []slot {
 	list := make([]slot, 0, len(d.Media))
 	for _, m := range d.Media {
-		s := slot{kind: m.Kind, proto: m.Proto, format: "0"}
+		s := slot{kind: m.Kind, proto: m.written, format: "0"}
 		if len(m.Formats) > 0 {
 			s.format = m.Formats[0]
 		}

@@ -32,7 +32,7 @@ type Attribute struct {
 type Media struct {
 	Kind    string // "audio", "video", "image"...
 	Port    uint16
-	Proto   string   // as written: "RTP/SAVP"
+	Proto   string   // in upper case: "RTP/SAVP"
 	Formats []string // payload types in the author's order
 
 	Addr      netip.Addr // where the author receives; invalid when unknown
@@ -46,6 +46,7 @@ type Media struct {
 	Attributes []Attribute // the ones we carry, in order
 	Bandwidth  []string    // b= values
 	directed   bool
+	written    string // protocol as the author wrote it, which an answer repeats
 }
 
 // Description is a session description as far as we need it.
@@ -170,7 +171,7 @@ func parseMedia(value string) (Media, error) {
 	if err != nil {
 		return Media{}, invalid(fmt.Sprintf("port %s of the m= line is not readable", tandem.Clip(port, 20)), "write a number from 0 to 65535")
 	}
-	m := Media{Kind: strings.ToLower(f[0]), Port: uint16(n), Proto: strings.ToUpper(f[2])}
+	m := Media{Kind: strings.ToLower(f[0]), Port: uint16(n), Proto: strings.ToUpper(f[2]), written: f[2]}
 	if !token(m.Kind) || !token(m.Proto) {
 		return Media{}, invalid("the m= line has characters that do not belong there", "write tokens (RFC 4566 9)")
 	}
