@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"tandem"
 )
@@ -27,6 +28,7 @@ func functions() template.FuncMap {
 		"words":    func(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "_", " ") },
 		"short":    func(s string) string { return s[:min(8, len(s))] },
 		"facts":    facts,
+		"headline": headline,
 	}
 }
 
@@ -34,19 +36,59 @@ func functions() template.FuncMap {
 type fact struct{ Name, Value string }
 
 // facts takes a part's state apart as its JSON form shows it: an object gives
-// its members by name, anything else one value without a name.
+// its members by name, one within another by both names, anything else one
+// value without a name.
 func facts(state any) []fact {
 	text, err := json.Marshal(state)
 	if err != nil {
 		return []fact{{Value: "unreadable"}}
 	}
-	var members map[string]json.RawMessage
-	if json.Unmarshal(text, &members) != nil || members == nil {
-		return []fact{{Value: plain(text)}}
+	return members("", text)
+}
+
+func members(name string, text json.RawMessage) []fact {
+	var inner map[string]json.RawMessage
+	if json.Unmarshal(text, &inner) != nil || inner == nil {
+		return []fact{{name, plain(text)}}
 	}
 	var out []fact
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		out = append(out, fact{name, plain(members[name])})
+	for _, key := range slices.Sorted(maps.Keys(inner)) {
+		out = append(out, members(strings.TrimSpace(name+" "+spaced(key)), inner[key])...)
+	}
+	return out
+}
+
+// spaced writes a member's name as words: LastError and last_error are "last error".
+func spaced(name string) string {
+	var b strings.Builder
+	capital := true
+	for _, r := range name {
+		upper := unicode.IsUpper(r)
+		if r == '_' || upper && !capital {
+			b.WriteByte(' ')
+		}
+		if r != '_' {
+			b.WriteRune(unicode.ToLower(r))
+		}
+		capital = upper || r == '_'
+	}
+	return b.String()
+}
+
+// headline is what of a part's state is worth a look every time: how much waits
+// or runs, and every sign of trouble that there is.
+func headline(state any) []fact {
+	var out []fact
+	for _, f := range facts(state) {
+		switch f.Name {
+		case "", "backlog", "up", "accepting", "sessions", "core calls", "conns":
+			out = append(out, f)
+		case "last error", "reason", "restarts", "quarantined", "retries", "lost facts", "dropped", "refused", "barrier alarms", "panics", "core panics",
+			"write errors", "sync errors", "damaged", "missing", "send failures", "dial failures", "handshake failures", "unknown source", "cert errors":
+			if f.Value != "0" && f.Value != "–" {
+				out = append(out, f)
+			}
+		}
 	}
 	return out
 }
@@ -56,6 +98,9 @@ func plain(text json.RawMessage) string {
 	var s string
 	if json.Unmarshal(text, &s) != nil {
 		s = string(text)
+	}
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		s = instant(&t)
 	}
 	if s == "" || s == "null" {
 		return "–"
