@@ -28,8 +28,8 @@ func (w *World) Check() []string {
 	return w.problems
 }
 
-// checkFacts: one final fact per call, facts in order, moments in order, two
-// connected legs or none, equal to the second.
+// checkFacts: one final fact per call, facts in order, moments in order, a
+// record for every attempt that left, two connected legs or none.
 func (w *World) checkFacts(started uint64) {
 	ends := map[tandem.CorrelationID]int{}
 	last := map[tandem.CorrelationID]tandem.FactKind{}
@@ -42,6 +42,22 @@ func (w *World) checkFacts(started uint64) {
 		if f.Kind == tandem.FactEnd {
 			ends[id]++
 			w.checkRecord(&f.Call)
+		}
+	}
+	recorded := map[string]bool{}
+	for _, f := range w.Facts {
+		for _, l := range f.Call.Legs {
+			if f.Kind == tandem.FactEnd {
+				if recorded[l.SIPCallID] && l.SIPCallID != "" {
+					w.Problem("call %s: two records of one leg %s", f.Call.Correlation, l.SIPCallID)
+				}
+				recorded[l.SIPCallID] = true
+			}
+		}
+	}
+	for id, correlation := range w.attempts {
+		if !recorded[id] {
+			w.Problem("call %s: attempt %s has no record", correlation, id)
 		}
 	}
 	if uint64(len(ends)) != started {

@@ -163,6 +163,7 @@ func (w *World) checkSent(msg []byte) {
 			w.Problem("call %s: a second INVITE leaves while the first may ring", h.Value())
 		}
 		w.invites[branch] = h.Value()
+		w.attempts[req.CallID().Value()] = h.Value()
 	}
 }
 

@@ -59,6 +59,7 @@ type World struct {
 	problems  []string
 	ringing   map[string]string // correlation -> branch of the INVITE that rings
 	invites   map[string]string // branch -> correlation of every INVITE that the core sent
+	attempts  map[string]string // Call-ID of every attempt -> correlation
 	cancelled map[string]bool   // branches of INVITEs that the core cancelled
 }
 
@@ -80,7 +81,7 @@ type Reported struct {
 func New(cfg Config) *World {
 	w := &World{
 		Now: cfg.Start, Faults: cfg.Faults, rand: rand.New(rand.NewPCG(cfg.Seed, 0x7a6e)),
-		peers: map[string]*Peer{}, conns: map[string]sip.ConnID{}, ringing: map[string]string{}, invites: map[string]string{}, cancelled: map[string]bool{},
+		peers: map[string]*Peer{}, conns: map[string]sip.ConnID{}, ringing: map[string]string{}, invites: map[string]string{}, attempts: map[string]string{}, cancelled: map[string]bool{},
 	}
 	if w.Now.IsZero() {
 		w.Now = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
