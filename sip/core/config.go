@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tandem"
+	"tandem/sip/header"
 )
 
 // Config is what a shard's call core is set to. It is read-only after New.
@@ -92,7 +93,7 @@ func (c Config) Validate() error {
 		return configError("max_body", c.MaxBody, "leave room for SDP: at least 1024 bytes")
 	case c.MaxDuration < 0:
 		return configError("max_duration", c.MaxDuration, "write 0 for no limit")
-	case !clean(c.UserAgent) || c.UserAgent == "":
+	case !header.Clean(c.UserAgent) || c.UserAgent == "":
 		return configError("user_agent", tandem.Clip(c.UserAgent, 40), "use printable characters, as in vendor/model/version")
 	}
 	return nil

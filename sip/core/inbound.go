@@ -72,8 +72,8 @@ func (in *inbound) read(ev *Event) bool {
 	for _, h := range in.list {
 		in.take(h)
 	}
-	in.unclean = in.unclean || !clean(in.callID) || !clean(in.branch) || !clean(in.fromTag) || !clean(in.toTag) ||
-		!clean(in.from.DisplayName) || !clean(in.from.Address.User) || !clean(in.to.DisplayName) || !clean(in.to.Address.User)
+	in.unclean = in.unclean || !header.Clean(in.callID) || !header.Clean(in.branch) || !header.Clean(in.fromTag) || !header.Clean(in.toTag) ||
+		!header.Clean(in.from.DisplayName) || !header.Clean(in.from.Address.User) || !header.Clean(in.to.DisplayName) || !header.Clean(in.to.Address.User)
 	return in.callID != "" && in.branch != "" && in.via.Host != "" && in.via.Transport != ""
 }
 
@@ -101,7 +101,7 @@ func (in *inbound) take(h gosip.Header) {
 		return
 	case *gosip.ContentTypeHeader:
 		in.contentType = string(*h)
-		in.unclean = in.unclean || !clean(in.contentType)
+		in.unclean = in.unclean || !header.Clean(in.contentType)
 		return
 	case *gosip.ViaHeader, *gosip.FromHeader, *gosip.ToHeader, *gosip.CallIDHeader, *gosip.CSeqHeader,
 		*gosip.ContentLengthHeader, *gosip.RouteHeader, *gosip.RecordRouteHeader, *gosip.ReferToHeader, *gosip.ReferredByHeader:
@@ -109,7 +109,7 @@ func (in *inbound) take(h gosip.Header) {
 	}
 	if field := in.field(header.Lookup(h.Name())); field != nil {
 		v := h.Value()
-		in.unclean = in.unclean || !clean(v)
+		in.unclean = in.unclean || !header.Clean(v)
 		if *field != "" {
 			v = *field + "," + v
 		}

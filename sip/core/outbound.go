@@ -287,3 +287,26 @@ func phraseOf(status int) string {
 	}
 	return "Failed"
 }
+
+// lines walks the header lines of a message of ours, each with its CRLF.
+type lines struct{ rest []byte }
+
+func headerLines(msg []byte) *lines { return &lines{msg} }
+
+func (l *lines) next() []byte {
+	for i := 0; i+1 < len(l.rest); i++ {
+		if l.rest[i] == '\r' && l.rest[i+1] == '\n' {
+			line := l.rest[:i+2]
+			l.rest = l.rest[i+2:]
+			if i == 0 {
+				return nil
+			}
+			return line
+		}
+	}
+	return nil
+}
+
+func lineIs(line []byte, name string) bool {
+	return len(line) > len(name) && line[len(name)] == ':' && string(line[:len(name)]) == name
+}

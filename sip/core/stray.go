@@ -1,0 +1,23 @@
+package core
+
+// strayAnswer ends a call that nobody waits for any more: a 2xx that came after
+// its attempt was abandoned or forgotten, or from another fork. It is ACKed and
+// released (RFC 3261 13.2.2.4), built from the response alone.
+func (c *Core) strayAnswer(in *inbound) {
+	if _, ours := txOfBranch(in.branch); !ours || in.contact == nil || in.toTag == "" || in.unclean {
+		c.stats.Stray++
+		return
+	}
+	view := c.trunks[in.flow.Trunk]
+	if view == nil {
+		c.stats.Stray++
+		return
+	}
+	// A leg or an orphan may know this very dialog: then only the ACK was lost.
+	if leg := c.legOf(in.fromTag, in.callID, in.toTag); leg != nil {
+		leg.ackAgain(in.cseq)
+		return
+	}
+	c.stats.LateAnswers++
+	c.newOrphan(view, in).release()
+}
