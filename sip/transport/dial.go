@@ -13,6 +13,11 @@ import (
 // dial opens a connection: the addresses of the name in order, each with a
 // share of the time that is left, connect and TLS handshake included.
 func (t *Transport) dial(key poolKey, trunk *Trunk) (*conn, error) {
+	select {
+	case <-t.served:
+	case <-t.ctx.Done():
+		return nil, errClosed
+	}
 	ctx, cancel := context.WithTimeout(t.ctx, t.cfg.DialTimeout)
 	defer cancel()
 	what := describe(key.transport, key.host, key.port)

@@ -236,16 +236,9 @@ func TestResponsesGoBackRequestsDoNot(t *testing.T) {
 	in.Close()
 	r.next(t, "closed")
 	r.Send(back, sip.SendRef{}, []byte("SIP/2.0 200 OK\r\n")) // gone: RFC 3261 18.2.2 opens one to the Via's address; it is open already
-	for {
-		select {
-		case c := <-p.conns:
-			t.Fatalf("a second connection %v", c.RemoteAddr())
-		default:
-		}
-		if r.Metrics().Sent >= 3 {
-			break
-		}
-		time.Sleep(time.Millisecond)
+	eventually(t, "the third message is out", func() bool { return r.Metrics().Sent == 3 })
+	if len(p.conns) != 0 {
+		t.Error("a second connection was opened")
 	}
 }
 
@@ -320,9 +313,7 @@ func TestConnectionsAreRenewed(t *testing.T) {
 	first := r.next(t, "sent").conn
 	c := p.accept(t)
 	read(t, c, "one")
-	for r.clock().Sub(r.conns.find(first).born) < 2*time.Millisecond {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "the connection is of age", func() bool { return r.clock().Sub(r.conns.find(first).born) > time.Millisecond })
 	r.Send(tcpTarget(p.port()), sip.SendRef{Tx: 2, Watch: true}, []byte("two\r\n")) // still on the old one, starts the renewal
 	if g := r.next(t, "sent"); g.conn != first {
 		t.Error("the message waited for the renewal")

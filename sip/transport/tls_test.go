@@ -96,9 +96,7 @@ func TestAcceptedCertificates(t *testing.T) {
 						t.Error("accepted")
 					}
 				}
-				for r.Metrics().HandshakeFailures == before {
-					time.Sleep(time.Millisecond)
-				}
+				eventually(t, "the failure is counted", func() bool { return r.Metrics().HandshakeFailures == before+1 })
 				return
 			}
 			if err != nil {
@@ -236,20 +234,14 @@ func TestChangedCertificateIsTakenAndConnectionsRenewed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = os.WriteFile(key, []byte("nonsense"), 0o600)
-	for r.Metrics().CertErrors == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "the broken file is seen", func() bool { return r.Metrics().CertErrors > 0 })
 	if r.Certificates()[0].DNSNames[0] != "sbc.test" {
 		t.Error("the good certificate is gone")
 	}
 	_ = os.WriteFile(key, good, 0o600)
 	a.issue("ours", []string{"renewed.test", "sbc.test"}, nil) // over the same files
-	for r.Certificates()[0].DNSNames[0] != "renewed.test" {
-		time.Sleep(time.Millisecond)
-	}
-	for !r.conns.find(old).stale.Load() {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "the new certificate is in force", func() bool { return r.Certificates()[0].DNSNames[0] == "renewed.test" })
+	eventually(t, "the connection is to be renewed", func() bool { return r.conns.find(old).stale.Load() })
 	r.Send(to, sip.SendRef{Tx: 2}, []byte("two\r\n")) // starts the renewal
 	second := p.accept(t).(*tls.Conn)
 	if err := second.Handshake(); err != nil {

@@ -22,7 +22,8 @@ type Transport struct {
 	parser   *parser
 	certs    *certStore
 	resolver *resolver
-	handler  sip.Handler // set by Serve, before any goroutine reads it
+	handler  sip.Handler   // set by Serve; read only after served is closed
+	served   chan struct{} // closed by Serve: nothing is dialled before
 
 	sources atomic.Pointer[sources]
 	udp     []*udpSocket
@@ -66,7 +67,7 @@ func New(cfg Config, deps Deps) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Transport{cfg: cfg, clock: deps.Clock, log: deps.Logger, parser: newParser(), certs: certs}
+	t := &Transport{cfg: cfg, clock: deps.Clock, log: deps.Logger, parser: newParser(), certs: certs, served: make(chan struct{})}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.resolver = &resolver{lookup: deps.Resolver, clock: deps.Clock, fresh: cfg.FreshFor, stale: cfg.StaleFor,
 		ctx: t.ctx, spawn: t.spawn, names: map[string]*nameEntry{}, owners: map[netip.Addr]tandem.TrunkID{}}
@@ -121,6 +122,7 @@ func (t *Transport) SetTrunks(trunks []Trunk) {
 }
 
 // Serve starts to read. It returns at once; h is called until Close returns.
+// Stream messages sent before it wait for it.
 func (t *Transport) Serve(h sip.Handler) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -132,6 +134,7 @@ func (t *Transport) Serve(h sip.Handler) error {
 	}
 	t.serving = true
 	t.handler = h
+	close(t.served)
 	for _, s := range t.udp {
 		t.wg.Add(1)
 		go s.read()
@@ -269,11 +272,16 @@ func (t *Transport) send(o outgoing) {
 	t.pool.send(o)
 }
 
-// fail tells the sender, if it wants to know.
+// fail tells the sender, if it wants to know and there is someone to tell.
 func (t *Transport) fail(ref sip.SendRef, err error) {
 	t.count.sendFailures.Add(1)
-	if ref.Tx != 0 && t.handler != nil {
+	if ref.Tx == 0 {
+		return
+	}
+	select {
+	case <-t.served:
 		t.handler.SendFailed(ref, err, t.clock())
+	default:
 	}
 }
 
