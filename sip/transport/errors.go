@@ -52,6 +52,8 @@ func explain(what string, err error) *tandem.Error {
 	case remoteAlert(err) >= 0:
 		alert := tls.AlertError(remoteAlert(err))
 		return unavailable(what, "the peer refused the TLS connection ("+strings.TrimPrefix(alert.Error(), "tls: ")+")", alertMend(alert), err)
+	case strings.Contains(err.Error(), noCertificate):
+		return unavailable(what, "the peer sent no certificate", "the peer must present a client certificate: mutual TLS", err)
 	case errors.As(err, &notTLS):
 		return unavailable(what, "the peer does not speak TLS on this port", "correct the endpoint's port or the trunk's transport", err)
 	case errors.As(err, &dns):
@@ -74,6 +76,10 @@ func explain(what string, err error) *tandem.Error {
 	}
 	return unavailable(what, "the connection failed", "", err)
 }
+
+// noCertificate is how crypto/tls words a client without a certificate; the
+// error has no type of its own.
+const noCertificate = "client didn't provide a certificate"
 
 // remoteAlert is the TLS alert that a peer sent, -1 if err is none. crypto/tls
 // wraps it in a net.OpError whose inner type is not exported but prints as the
