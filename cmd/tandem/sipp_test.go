@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -68,6 +69,20 @@ func (s *sipp) wait(t *testing.T, limit time.Duration) {
 		}
 	case <-time.After(limit):
 		t.Errorf("sipp still runs after %s\n%s%s", limit, s.errors(), tail(s.out.String(), 40))
+	}
+}
+
+// finish asks a SIPp that would run for ever to end: it completes its calls and
+// writes out its log.
+func (s *sipp) finish(t *testing.T) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.done:
+	case <-time.After(15 * time.Second):
+		t.Errorf("sipp does not finish\n%s", tail(s.out.String(), 40))
 	}
 }
 

@@ -94,6 +94,9 @@ func (s *stage) rows(t *testing.T, f tandem.CDRFilter) []tandem.CDR {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
+	if err := s.node.chdb.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.node.Flush(ctx); err != nil {
 		t.Fatalf("flush: %v", err)
 	}
