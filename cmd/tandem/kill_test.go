@@ -97,7 +97,8 @@ func TestKilledMidRun(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	uas := startSIPp(t, "uas.xml", "-i", net+".21", "-p", "5060", "-mp", "42000")
+	// Calls cut by the kill hear nothing any more: SIPp gives them up after 8 s.
+	uas := startSIPp(t, "uas.xml", "-recv_timeout", "8000", "-i", net+".21", "-p", "5060", "-mp", "42000")
 	uac := startSIPp(t, "uac.xml", "-inf", injection(t, [2]string{outsideNumber, "+14255550101"}, [2]string{outsideNumber, "+14255550102"}),
 		"-i", net+".21", "-p", "5070", "-mp", "44000", "-r", itoa(rate), "-m", itoa(rate*secs), "-recv_timeout", "8000", net+".1:5060")
 	ctx, stop := context.WithTimeout(t.Context(), time.Duration(secs+20)*time.Second)
