@@ -151,15 +151,15 @@ type headerHolder interface {
 func mandatory(m gosip.Message) error {
 	switch {
 	case m.Via() == nil:
-		return errors.New("Via is missing or unreadable")
+		return errors.New("header Via is missing or unreadable")
 	case m.From() == nil:
-		return errors.New("From is missing or unreadable")
+		return errors.New("header From is missing or unreadable")
 	case m.To() == nil:
-		return errors.New("To is missing or unreadable")
+		return errors.New("header To is missing or unreadable")
 	case m.CallID() == nil:
-		return errors.New("Call-ID is missing")
+		return errors.New("header Call-ID is missing")
 	case m.CSeq() == nil:
-		return errors.New("CSeq is missing or unreadable")
+		return errors.New("header CSeq is missing or unreadable")
 	}
 	var from, to, callID, cseq int
 	for _, h := range m.(headerHolder).Headers() {

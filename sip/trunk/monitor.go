@@ -65,7 +65,6 @@ type point struct {
 	m        *machine
 	next     time.Time // of the next probe
 	probe    probe     // tx 0 = none in progress
-	alarmed  bool      // the misconfiguration was reported
 }
 
 // New makes a monitor and starts its goroutine; Close ends it. cfg must be valid.
