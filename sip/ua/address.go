@@ -27,6 +27,7 @@ func Param(value, name string) string {
 
 // URIOf is the URI inside a name-addr or addr-spec value, byte for byte.
 func URIOf(value string) string {
+	value = afterName(value)
 	if i := strings.IndexByte(value, '<'); i >= 0 {
 		rest := value[i+1:]
 		if j := strings.IndexByte(rest, '>'); j >= 0 {
@@ -36,6 +37,23 @@ func URIOf(value string) string {
 	}
 	uri, _, _ := strings.Cut(strings.TrimSpace(value), ";")
 	return uri
+}
+
+// afterName cuts a quoted display name off: what stands in it is no URI.
+func afterName(value string) string {
+	value = strings.TrimSpace(value)
+	if !strings.HasPrefix(value, `"`) {
+		return value
+	}
+	for i := 1; i < len(value); i++ {
+		switch value[i] {
+		case '\\':
+			i++
+		case '"':
+			return value[i+1:]
+		}
+	}
+	return value
 }
 
 // URI is a SIP or tel URI taken apart.

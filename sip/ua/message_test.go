@@ -87,3 +87,20 @@ func BenchmarkParseAndPrint(b *testing.B) {
 		m.Bytes(false)
 	}
 }
+
+// TestURIOfPassesOverTheDisplayName: a name may hold brackets, escaped quotes
+// and backslashes (RFC 3261 25.1).
+func TestURIOfPassesOverTheDisplayName(t *testing.T) {
+	for value, want := range map[string]string{
+		`"a<b>c" <sip:x@h>;tag=1`:            "sip:x@h",
+		`"\"<sip:evil@h>\\" <sip:x@h>;tag=1`: "sip:x@h",
+		`Name <sip:x@h;lr>;tag=1`:            "sip:x@h;lr",
+		`<sip:x@h>`:                          "sip:x@h",
+		` sip:x@h;tag=1`:                     "sip:x@h",
+		`"never closed <sip:x@h>`:            "sip:x@h",
+	} {
+		if got := URIOf(value); got != want {
+			t.Errorf("URIOf(%s) = %q, want %q", value, got, want)
+		}
+	}
+}
