@@ -84,6 +84,7 @@ func (n *Node) startSIP(context.Context) error {
 	call := core.DefaultConfig()
 	call.Node = n.config.Node
 	call.UserAgent = userAgent()
+	call.MaxCalls = 0 // the node's own limit is divided among the shards; 0 = none
 	call.CheckpointEvery = n.config.Records.CheckpointEvery
 	shards := n.config.SIP.Shards
 	if shards == 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 
 	"tandem"
 	"tandem/cmd/tandem/emulate"
@@ -103,11 +105,19 @@ func (s *stage) startTeams(o stageOptions) error {
 		return err
 	}
 	if err := teams.Start(); err != nil {
-		return err
+		return taken(err)
 	}
 	s.teams = teams
 	o.say("Microsoft emulated: sip, sip2 and sip3.pstnhub.test on %s.11 to 13, TLS and SRTP; control http://%s", o.net, teams.ControlAddr())
 	return nil
+}
+
+// taken says what to do when an address of the stage is in use.
+func taken(err error) error {
+	if !errors.Is(err, unix.EADDRINUSE) {
+		return err
+	}
+	return &tandem.Error{Kind: tandem.KindConflict, Message: "an address of the demo is in use", Mend: "stop the other demo or emulator first (ss -lntp shows who listens)", Err: err}
 }
 
 func startCarrier(o stageOptions, name, address string, via tandem.Transport, control string) (*emulate.Carrier, error) {
@@ -122,7 +132,7 @@ func startCarrier(o stageOptions, name, address string, via tandem.Transport, co
 		return nil, err
 	}
 	if err := carrier.Start(); err != nil {
-		return nil, err
+		return nil, taken(err)
 	}
 	o.say("%s emulated on %s, %s and RTP; control http://%s", name, carrier.Addr(), via, carrier.ControlAddr())
 	return carrier, nil
