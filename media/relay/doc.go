@@ -26,7 +26,6 @@
 // Each media thread is a goroutine locked to its thread with its own epoll set.
 // With Config.OwnProcessors it waits in a raw system call and so keeps its
 // processor; the program must have raised GOMAXPROCS by Config.Threads for that.
-// Every turn yields once to the scheduler: without it the next garbage
-// collection would wait for ever for a loop that the runtime can't stop. On
-// other systems, or with Config.Plain, a goroutine per socket does the same work.
+// The entry of thread.wait is the point where the garbage collector can stop it.
+// On other systems, or with Config.Plain, a goroutine per socket does the same work.
 package relay

@@ -89,7 +89,8 @@ func TestWireAllocatesNothing(t *testing.T) {
 }
 
 // TestGarbageCollectionIsNotHeldUp: a media thread in a raw system call must let
-// the collector stop the world, idle or busy. Without the yield in thread.run this hangs for ever.
+// the collector stop the world, idle or busy. Bare loops without a yield point
+// have been seen to hang it for ever.
 func TestGarbageCollectionIsNotHeldUp(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.OwnProcessors = true

@@ -84,9 +84,7 @@ func (t *thread) close() {
 }
 
 // run is the loop. Each turn handles one packet of every ready port, so that a
-// flooded port can't starve the others, and yields: a goroutine in a raw system
-// call can't be preempted, and without the yield a garbage collection would wait
-// for it for ever (the signal that asks for preemption ends the wait with EINTR).
+// flooded port can't starve the others.
 func (t *thread) run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -106,10 +104,20 @@ func (t *thread) run() {
 				t.serve(p, ev.Fd&1 == 1)
 			}
 		}
-		runtime.Gosched()
 	}
 }
 
+// wait blocks until ports are ready and says how many.
+//
+// By RawSyscall the thread keeps its processor, which saves a hand-off per
+// wake-up, but the scheduler can't take a goroutine off a raw system call. What
+// saves the garbage collector from waiting for ever: its preemption signal ends
+// the wait (EINTR), and the next call of wait sees the request at its entry,
+// where every function that may be preempted looks. Hence noinline: this call is
+// the yield point of the loop. runtime.Gosched would be one too, but on a locked
+// thread it hands the processor to another thread and back, each turn.
+//
+//go:noinline
 func (t *thread) wait() int {
 	if !t.pool.cfg.OwnProcessors {
 		n, err := unix.EpollWait(t.epoll, t.events[:], waitMillis)
