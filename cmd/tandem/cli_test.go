@@ -262,6 +262,53 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// TestDoctorFinds what keeps a node from working, with the next step.
+func TestDoctorFinds(t *testing.T) {
+	for name, c := range map[string]struct {
+		settings string
+		trunk    tandem.Trunk
+		want     []string
+	}{
+		"NoSocketOfATrunk": {"node: x\n", tandem.Trunk{ID: "teams", Kind: tandem.TrunkTeams, Transport: tandem.TLS}, []string{"FAIL  trunk teams", "no socket listens for TLS", "add a certificate under sip.certificates"}},
+		"DisabledTrunk":    {"node: x\n", tandem.Trunk{ID: "teams", Transport: tandem.TLS, Disabled: true}, nil},
+		"SocketIsThere":    {"node: x\n", tandem.Trunk{ID: "east", Transport: tandem.UDP}, nil},
+		"NameUnknown": {"node: x\n", tandem.Trunk{ID: "east", Transport: tandem.UDP, Endpoints: []tandem.Endpoint{{Host: "sip.example.invalid"}}},
+			[]string{"FAIL  dns sip.example.invalid", "mend the resolver or the endpoint's host on trunk east"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config, err := parseConfig(filepath.Join(t.TempDir(), "tandem.yaml"), []byte(c.settings))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := &doctor{config: config, directory: &tandem.Directory{Trunks: []tandem.Trunk{c.trunk}}, now: time.Now()}
+			d.checkSockets()
+			d.checkDNS(t.Context())
+			var out bytes.Buffer
+			worst := printFindings(&out, d.findings)
+			check(t, said{out: out.String()}, 0, c.want)
+			if (worst == verdictFail) != (c.want != nil) {
+				t.Errorf("verdict %s:\n%s", worst, out.String())
+			}
+		})
+	}
+}
+
+// TestDoctorChangesNothing: it may be run before the first start, by anyone.
+func TestDoctorChangesNothing(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tandem.yaml")
+	if err := os.WriteFile(file, []byte("node: x\ndata: data\nclickhouse: {mode: \"off\"}\nhttp: {address: \"127.0.0.1:1\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := command(t.Context(), "doctor", "-c", file)
+	if !strings.Contains(got.out, "does not exist yet") {
+		t.Errorf("exit %d\n%s", got.code, got.out)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("doctor left %v behind, %v", entries, err)
+	}
+}
+
 // TestEveryCommandTeaches: each command's --help says what it is for and shows
 // a line that can be typed, and the flags in that line exist.
 func TestEveryCommandTeaches(t *testing.T) {

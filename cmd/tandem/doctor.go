@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,6 +89,24 @@ func (d *doctor) checkPorts() {
 			d.add(check, verdictFail, "this machine has no such address", "give an address that `ip addr` lists")
 		default:
 			d.add(check, verdictFail, err.Error(), "see the message")
+		}
+	}
+}
+
+// checkSockets looks for a listening socket of each trunk's transport: without
+// one the node leaves the trunk out.
+func (d *doctor) checkSockets() {
+	if d.directory == nil {
+		return
+	}
+	for _, trunk := range d.directory.Trunks {
+		listening := slices.ContainsFunc(d.config.SIP.Listen, func(l ListenConfig) bool { return strings.EqualFold(l.Transport, string(trunk.Transport)) })
+		if !listening && !trunk.Disabled {
+			mend := "add a " + strings.ToLower(string(trunk.Transport)) + " socket under sip.listen and restart"
+			if trunk.Transport == tandem.TLS && len(d.config.SIP.Certificates) == 0 {
+				mend = "add a certificate under sip.certificates and a tls socket under sip.listen, and restart"
+			}
+			d.add("trunk "+string(trunk.ID), verdictFail, "can't be used: no socket listens for "+string(trunk.Transport), mend)
 		}
 	}
 }
@@ -275,8 +294,8 @@ func (d *doctor) loadRoots() (*x509.CertPool, int) {
 const diskWarning = 10 << 30
 
 func (d *doctor) checkDataFolder() {
-	if err := os.MkdirAll(d.config.Data, 0o750); err != nil {
-		d.add("data folder", verdictFail, err.Error(), "make the folder, or change data")
+	if _, err := os.Stat(d.config.Data); errors.Is(err, os.ErrNotExist) {
+		d.add("data folder", verdictWarn, d.config.Data+" does not exist yet", "tandem serve makes it; name another under data, or with --config")
 		return
 	}
 	probe := filepath.Join(d.config.Data, ".doctor")
@@ -317,6 +336,7 @@ func (c DoctorCmd) Run(env *environment) error {
 	d.checkStore(env.ctx)
 	d.checkClock()
 	d.checkPorts()
+	d.checkSockets()
 	d.checkMediaPorts()
 	d.checkCertificates()
 	d.checkDNS(env.ctx)
