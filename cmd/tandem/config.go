@@ -128,7 +128,10 @@ func LoadConfig(path string) (Config, error) {
 
 func parseConfig(path string, text []byte) (Config, error) {
 	c := DefaultConfig()
-	if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
+	if err := misreadDurations(path, text); err != nil {
+		return Config{}, err
+	}
+	if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict(), durations()); err != nil {
 		return Config{}, fmt.Errorf("%s:\n%s", path, yaml.FormatError(err, false, true))
 	}
 	c.resolvePaths(filepath.Dir(path))
