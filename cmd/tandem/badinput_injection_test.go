@@ -219,16 +219,26 @@ func (s *stage) checkReports(t *testing.T) {
 	}
 }
 
+// httpGet reads a page that must be there; httpGetAny whatever the node answers.
 func httpGet(t *testing.T, address string) string {
+	t.Helper()
+	status, text := httpGetAny(t, address)
+	if status != http.StatusOK {
+		t.Fatalf("GET %s: %d\n%s", address, status, tail(text, 5))
+	}
+	return text
+}
+
+func httpGetAny(t *testing.T, address string) (status int, text string) {
 	t.Helper()
 	response, err := http.Get(address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("GET %s: %s %v\n%s", address, response.Status, err, tail(string(text), 5))
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return string(text)
+	return response.StatusCode, string(body)
 }
