@@ -213,11 +213,17 @@ func (c *Call) tryNext(l *Leg) {
 	if c.failsafe {
 		list = p.Failsafe
 	}
+	next, forward := l.att.NextOn.Has(o), p.FailsafeOn.Has(o)
+	if o.Kind == tandem.OutcomeStatus && o.Alerted && l.view.Kind == tandem.TrunkTeams {
+		// The user was rung: another address would ring the same user again, and
+		// 408 means that nobody answered (microsoft-teams-trunk.md 4.2).
+		next, forward = false, forward && o.Status != 408
+	}
 	switch {
-	case !c.silent && c.attempt+1 < len(list) && l.att.NextOn.Has(o):
+	case !c.silent && c.attempt+1 < len(list) && next:
 		c.attempt++
 		c.dial(&list[c.attempt])
-	case !c.failsafe && len(p.Failsafe) > 0 && p.FailsafeOn.Has(o):
+	case !c.failsafe && len(p.Failsafe) > 0 && forward:
 		c.failsafe, c.silent, c.attempt = true, false, 0
 		c.core.timers.stop(&c.silence)
 		c.dial(&p.Failsafe[0])

@@ -216,7 +216,8 @@ func (l *Leg) provisional(tx *clientTx, in *inbound) {
 func (l *Leg) answered2xx(tx *clientTx, in *inbound) bool {
 	switch {
 	case in.toTag == "" || in.contact == nil && l.target == "":
-		return true // RFC 3261 12.1.1: no dialog can be made of it; its sender will give up
+		l.unusable(tx)
+		return true
 	case tx.purpose == forSetup && l.remoteTag == "":
 		l.dialogOf(in)
 		l.localSeq = tx.cseq
@@ -243,7 +244,36 @@ func (l *Leg) answered2xx(tx *clientTx, in *inbound) bool {
 		}
 		return true
 	}
+	l.overtaken(in)
 	return true
+}
+
+// overtaken takes a 2xx to a re-INVITE that we had given up. It is ACKed all the
+// same, or the peer ends the call (RFC 3261 14.2), and our description is put
+// in force again.
+func (l *Leg) overtaken(in *inbound) {
+	if l.state != legUp || in.cseq <= l.ackSeq || in.cseq > l.localSeq {
+		l.ackAgain(in.cseq)
+		return
+	}
+	l.sendAck(in.cseq)
+	if l.call != nil && l.call.state == Talking {
+		l.core.busy = l.call
+		l.call.refresh(l)
+	}
+}
+
+// unusable takes a 2xx of which no dialog can be made (RFC 3261 12.1.1): there is
+// nobody to send ACK or BYE to, its sender will give up. The attempt is over.
+func (l *Leg) unusable(tx *clientTx) {
+	switch {
+	case tx.purpose != forSetup || l.state != legInviting:
+	case l.gaveUp || l.call == nil:
+		l.settled = true
+		l.gone()
+	default:
+		l.call.attemptFailed(l, tandem.Outcome{Kind: tandem.OutcomeMedia, Alerted: l.alerted})
+	}
 }
 
 // late releases an answer that came after its attempt was abandoned. It is on

@@ -128,7 +128,7 @@ func (c *Call) relay(l *Leg, tx *serverTx, method gosip.RequestMethod, sdp []byt
 	m.tx = other.send(method, forModify, other.sessionLines(method, false), sdpType, offer)
 	other.modify = m.tx
 	c.mod = m
-	k.timers.set(&c.modifyEnd, k.now+64*k.cfg.T1, timerModify, c)
+	k.timers.set(&c.modifyEnd, k.now+65*k.cfg.T1, timerModify, c) // silence is Timer B's or F's to tell, at 64*T1
 }
 
 // modified takes the final response to a re-INVITE or UPDATE of ours.
@@ -211,7 +211,7 @@ func (c *Call) modifyLost(l *Leg, tx *clientTx, why lost) {
 		return
 	}
 	if m.from == nil {
-		c.core.timers.set(&l.session.timer, c.core.now+c.core.cfg.T2, timerSession, l)
+		l.retrySession(c.core.cfg.T2)
 	}
 }
 
@@ -225,7 +225,7 @@ func (c *Call) modifyExpired() {
 	if m.from != nil {
 		c.core.reply(m.server, 480, nil, nil)
 	} else {
-		m.to.renewSession()
+		m.to.retrySession(refusedPause(m.to))
 	}
 }
 

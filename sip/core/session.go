@@ -16,6 +16,7 @@ type session struct {
 	timer     timer
 	seconds   int // 0 = no session timer agreed
 	weRefresh bool
+	last      time.Duration // on the core's clock: when a session that nothing refreshed is given up; 0 = no clock runs
 }
 
 // intervalRefusal refuses a session interval under our minimum (RFC 4028 9).
@@ -98,27 +99,37 @@ func (l *Leg) sessionLines(_ gosip.RequestMethod, response bool) []byte {
 }
 
 // renewSession starts the clock anew: we refresh at half of the interval, or
-// give up a peer that should have refreshed shortly before it is over (RFC 4028 10).
+// give up a session that nothing refreshed shortly before it is over (RFC 4028 10).
 func (l *Leg) renewSession() {
 	if l.session.seconds == 0 || l.state != legUp {
 		l.core.timers.stop(&l.session.timer)
+		l.session.last = 0
 		return
 	}
 	d := time.Duration(l.session.seconds) * time.Second
+	l.session.last = l.core.now + d - min(32*time.Second, d/3)
 	if l.session.weRefresh {
-		d /= 2
+		l.retrySession(d / 2)
 	} else {
-		d -= min(32*time.Second, d/3)
+		l.retrySession(d)
 	}
-	l.core.timers.set(&l.session.timer, l.core.now+d, timerSession, l)
 }
 
-// sessionDue refreshes the session, or ends the call of a peer that did not.
+// retrySession looks at the session again after d, or when its time is over.
+func (l *Leg) retrySession(d time.Duration) {
+	at := l.core.now + d
+	if l.session.last > 0 {
+		at = min(at, l.session.last)
+	}
+	l.core.timers.set(&l.session.timer, at, timerSession, l)
+}
+
+// sessionDue refreshes the session, or ends the call of one that was not refreshed in time.
 func (c *Call) sessionDue(l *Leg) {
 	if l.state != legUp || c.state != Talking && c.state != Answering {
 		return
 	}
-	if l.session.seconds > 0 && !l.session.weRefresh {
+	if l.session.last > 0 && c.core.now >= l.session.last {
 		c.released.set(tandem.ReleasedByEngine, 0, tandem.CauseTimerExpiry, "session expired without a refresh")
 		c.on(evLost, nil)
 		return
@@ -131,7 +142,7 @@ func (c *Call) sessionDue(l *Leg) {
 func (c *Call) refresh(l *Leg) {
 	k := c.core
 	if c.mod != nil || c.state != Talking || l.awaiting != nil {
-		k.timers.set(&l.session.timer, k.now+2*time.Second, timerSession, l)
+		l.retrySession(2 * time.Second)
 		return
 	}
 	m := &modification{to: l}
@@ -140,7 +151,7 @@ func (c *Call) refresh(l *Leg) {
 	} else {
 		sdp, err := c.media.Reoffer(l.side)
 		if err != nil {
-			l.renewSession()
+			l.retrySession(refusedPause(l))
 			return
 		}
 		m.offered = true
@@ -149,7 +160,7 @@ func (c *Call) refresh(l *Leg) {
 	}
 	l.modify = m.tx
 	c.mod = m
-	k.timers.set(&c.modifyEnd, k.now+64*k.cfg.T1, timerModify, c)
+	k.timers.set(&c.modifyEnd, k.now+65*k.cfg.T1, timerModify, c) // silence is Timer B's or F's to tell, at 64*T1
 }
 
 // refreshAnswered takes the final response to a refresh of ours.
@@ -174,19 +185,23 @@ func (c *Call) refreshAnswered(l *Leg, m *modification, in *inbound) {
 		}
 		l.renewSession()
 	case in.status == 491:
-		k.timers.set(&l.session.timer, k.now+k.glareWait(l), timerSession, l)
+		l.retrySession(k.glareWait(l))
 	case in.status == 422:
 		if n, err := header.ParseMinSE(in.minSE); err == nil {
 			l.session.seconds = max(l.session.seconds, n)
 		}
-		k.timers.set(&l.session.timer, k.now+time.Second, timerSession, l)
+		l.retrySession(time.Second)
 	case in.status == 481 || in.status == 408:
 		c.released.set(tandem.ReleasedByEngine, 0, tandem.CauseTemporaryFailure, "the peer no longer knows the call")
 		c.on(evLost, nil)
 	default: // not fatal (RFC 4028 10): try again before the interval is over
-		d := time.Duration(max(l.session.seconds, 90)) * time.Second / 4
-		k.timers.set(&l.session.timer, k.now+d, timerSession, l)
+		l.retrySession(refusedPause(l))
 	}
+}
+
+// refusedPause is the time between a refresh that failed and the next try.
+func refusedPause(l *Leg) time.Duration {
+	return time.Duration(max(l.session.seconds, 90)) * time.Second / 4
 }
 
 // glareWait is the back-off after 491: 2.1 to 4 s for the owner of the Call-ID,

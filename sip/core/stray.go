@@ -13,9 +13,9 @@ func (c *Core) strayAnswer(in *inbound) {
 		c.stats.Stray++
 		return
 	}
-	// A leg or an orphan may know this very dialog: then only the ACK was lost.
+	// A leg or an orphan may know this very dialog: then the ACK was lost, or it answers what we gave up.
 	if leg := c.legOf(in.fromTag, in.callID, in.toTag); leg != nil {
-		leg.ackAgain(in.cseq)
+		leg.overtaken(in)
 		return
 	}
 	c.stats.LateAnswers++

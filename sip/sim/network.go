@@ -107,6 +107,11 @@ func (p *Peer) toCore(msg []byte) {
 	if p.Blackhole {
 		return
 	}
+	if p.Change != nil {
+		if msg = p.Change(msg); msg == nil {
+			return
+		}
+	}
 	if p.Transport != tandem.UDP && p.conn == 0 {
 		w.nextConn++
 		p.conn = w.nextConn

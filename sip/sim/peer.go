@@ -32,6 +32,8 @@ type Peer struct {
 	Refuse, Blackhole bool
 	// ModifyStatus, when not 0, is the answer to re-INVITE and UPDATE.
 	ModifyStatus int
+	// Change, when not nil, sees every message of this peer before the network does: nil is lost.
+	Change func(msg []byte) []byte
 	// Headers are added to every INVITE of this peer, complete lines.
 	Headers string
 	// Got are the requests that came, copies left out.
