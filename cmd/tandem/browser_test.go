@@ -49,8 +49,8 @@ func TestPortalOfARunningNode(t *testing.T) {
 		}
 	}
 	for id, want := range map[string][][]string{
-		normal:   {{"Phone", outsideNumber, "+14255550101", "0:01", "0.000450 USD", "contoso"}, {"Operator Connect", outsideNumber, "+14255550101", "0:01", "0.000000 USD", "contoso"}},
-		failsafe: {{"Phone", outsideNumber, "+14255550101", "0:01", "0.000450 USD", "contoso"}, {"Phone", "Failsafe", outsideNumber, "+12065550199", "0:01", "0.012500 USD", "contoso"}},
+		normal:   {{"Phone", outsideNumber, "+14255550101", "0:0", "0.000450 USD", "contoso"}, {"Operator Connect", outsideNumber, "+14255550101", "0:0", "0.000000 USD", "contoso"}},
+		failsafe: {{"Phone", outsideNumber, "+14255550101", "0:0", "0.000450 USD", "contoso"}, {"Phone", "Failsafe", outsideNumber, "+12065550199", "0:0", "0.012500 USD", "contoso"}},
 	} {
 		rows := b.rowsOf(t, id)
 		if len(rows) != len(want) {
