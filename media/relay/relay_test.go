@@ -83,7 +83,11 @@ func TestRollover(t *testing.T) {
 		a, b := newPeer(t, "127.0.0.1", true), newPeer(t, "127.0.0.1", false)
 		s := join(t, newPool(t, cfg, Deps{}), a, b)
 		a.seq = 65000
-		const total, run = 70_000, 50
+		const run = 50
+		total := 70_000
+		if testing.Short() {
+			total = 2_000 // still over one wrap
+		}
 		for i := 0; i < total; i += run {
 			wants := make([][]byte, run)
 			for j := range wants {
@@ -94,7 +98,7 @@ func TestRollover(t *testing.T) {
 				b.expect(want)
 			}
 		}
-		if rx, _ := s.Stats(tandem.SideA); rx.Packets != total || rx.Lost != 0 || rx.Dropped != 0 {
+		if rx, _ := s.Stats(tandem.SideA); rx.Packets != uint64(total) || rx.Lost != 0 || rx.Dropped != 0 {
 			t.Errorf("%+v", rx)
 		}
 		b.passes(a)
@@ -124,7 +128,7 @@ func TestReinviteKeys(t *testing.T) {
 		if rx, _ := s.Stats(tandem.SideA); rx.Dropped != 1 {
 			t.Errorf("the replay was not counted: %+v", rx)
 		}
-		a.rekey(0x77) // a new key of theirs: rollover counter 0 again, ours stays
+		a.rekey() // a new key of theirs: rollover counter 0 again, ours stays
 		negotiate(t, s, tandem.SideA, a, b)
 		if !a.theirKey.Equal(ours) {
 			t.Error("our key changed within the dialog")
@@ -247,7 +251,6 @@ func TestMovedPeer(t *testing.T) {
 		}
 		before, key := a.toRTP, a.theirKey
 		moved := newPeer(t, "127.0.0.2", true)
-		moved.rekey(0x42)
 		negotiate(t, s, tandem.SideA, moved, b)
 		if moved.toRTP != before {
 			t.Errorf("our port moved from %v to %v", before, moved.toRTP)

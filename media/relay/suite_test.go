@@ -2,9 +2,10 @@ package relay
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
+	mrand "math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
@@ -39,7 +40,7 @@ func testConfig(t testing.TB) Config {
 	cfg.Addresses = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 	cfg.Prebind, cfg.Quarantine, cfg.RTPTimeout = 1, 0, 0
 	for range 100 {
-		base := 10000 + 2*rand.IntN(10000) // below the ephemeral ports
+		base := 10000 + 2*mrand.IntN(10000) // below the ephemeral ports
 		free := true
 		for i := range 16 {
 			if c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: base + i}); err != nil {
@@ -96,13 +97,16 @@ func newPeer(t testing.TB, host string, secure bool) *peer {
 	}
 	p.rtp, p.rtcp = open(), open()
 	if secure {
-		p.rekey(byte(p.rtp.LocalAddr().(*net.UDPAddr).Port))
+		p.rekey()
 	}
 	return p
 }
 
-func (p *peer) rekey(seed byte) {
-	k, _ := srtp.NewKey(srtp.AESCM80, bytes.NewReader(bytes.Repeat([]byte{seed}, 30)))
+func (p *peer) rekey() {
+	k, err := srtp.NewKey(srtp.AESCM80, rand.Reader)
+	if err != nil {
+		p.t.Fatal(err)
+	}
 	p.key, p.tx = &k, pionContext(p.t, k)
 }
 
