@@ -37,6 +37,7 @@ type Core struct {
 	buf, extra []byte // scratch for messages
 	key        []byte // scratch for serverKey
 	busy       *Call  // the call whose code runs, for a panic in it
+	orphans    int    // dialogs made from stray answers
 	stats      Stats
 }
 

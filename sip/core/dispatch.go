@@ -64,7 +64,7 @@ func (c *Core) request(in *inbound) {
 		c.repeated(tx)
 	case in.unclean:
 		c.stats.BadMessages++
-		c.answerOnce(in, 400, appendReason(nil, tandem.CauseInterworking, "control character in a header"))
+		c.answerOnce(in, 400, appendReason(nil, tandem.CauseInterworking, "control character in a header, or one repeated too often"))
 	case in.req.SipVersion != "SIP/2.0":
 		c.answerOnce(in, 505, nil)
 	case in.cseqMethod != in.method:

@@ -39,7 +39,8 @@ type inbound struct {
 	geolocation, geolocationRouting, infoPackage     string
 	body                                             []byte
 
-	unclean bool // a control character stands in a header: refused
+	unclean bool // a control character stands in a header, or one is repeated without end: refused
+	joined  int  // headers that were joined to one of their name
 }
 
 // read fills the view. It reports false for a message without the headers that
@@ -111,6 +112,10 @@ func (in *inbound) take(h gosip.Header) {
 		v := h.Value()
 		in.unclean = in.unclean || !header.Clean(v)
 		if *field != "" {
+			if in.joined++; in.joined > maxJoined {
+				in.unclean = true
+				return
+			}
 			v = *field + "," + v
 		}
 		*field = v
@@ -170,6 +175,10 @@ func (in *inbound) recordRoutes() []string {
 	}
 	return set
 }
+
+// maxJoined bounds how many headers are joined in one message: each join copies
+// what came before it.
+const maxJoined = 100
 
 // maxRoutes bounds a route set: no real path has more proxies.
 const maxRoutes = 16

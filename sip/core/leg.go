@@ -131,6 +131,8 @@ func (l *Leg) gone() {
 	c.stats.Legs--
 	if l.call != nil {
 		l.call.settle()
+	} else {
+		c.orphans--
 	}
 }
 
@@ -146,6 +148,7 @@ func (c *Core) newOrphan(view *TrunkView, in *inbound) *Leg {
 	l.next = c.legs[id]
 	c.legs[id] = l
 	c.stats.Legs++
+	c.orphans++
 	l.callID, l.localTag = in.callID, in.fromTag
 	l.dialogOf(in)
 	l.localSeq = in.cseq

@@ -18,6 +18,14 @@ func (c *Core) strayAnswer(in *inbound) {
 		leg.overtaken(in)
 		return
 	}
+	if c.orphans >= maxOrphans { // its peer sends again, and finds room or gives up
+		c.stats.Stray++
+		return
+	}
 	c.stats.LateAnswers++
 	c.newOrphan(view, in).release()
 }
+
+// maxOrphans bounds the dialogs that exist only to be released: anyone on a
+// trunk can invent answers.
+const maxOrphans = 1024

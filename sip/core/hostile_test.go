@@ -1,0 +1,66 @@
+package core_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
+
+	"tandem/sip"
+	"tandem/sip/core"
+	"tandem/sip/sim"
+)
+
+// A message of thousands of headers of one name costs in proportion to its size.
+func TestRepeatedHeadersCostNoMoreThanTheirSize(t *testing.T) {
+	n := newNet(t, sim.Config{Seed: 41})
+	text := func(headers int) string {
+		return "OPTIONS sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKm" + fmt.Sprint(headers) + "\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: many\r\nCSeq: 1 OPTIONS\r\n" +
+			strings.Repeat("k: a\r\n", headers) + "Content-Length: 0\r\n\r\n"
+	}
+	cost := func(headers int) uint64 {
+		m, err := gosip.ParseMessage([]byte(text(headers)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		flow := sip.Flow{Trunk: "carrier", Transport: "UDP", Source: n.carrier.Addr}
+		return allocated(func() { n.Core.Handle(core.Event{Kind: core.EventMessage, At: n.Now, Flow: flow, Msg: m}) })
+	}
+	cost(10)
+	if few, many := cost(1000), cost(8000); many > 20*few+1<<20 {
+		t.Errorf("%d bytes allocated for 8,000 headers, %d for 1,000", many, few)
+	}
+}
+
+// Answers that belong to nothing are released, but whoever invents them by the
+// thousand makes the core neither hold nor send without bound.
+func TestInventedAnswersAreBounded(t *testing.T) {
+	n := newNet(t, sim.Config{Seed: 42})
+	n.Logging = false
+	flow := sip.Flow{Trunk: "carrier", Transport: "UDP", Source: n.carrier.Addr}
+	n.carrier.Blackhole = true
+	for i := range 5000 {
+		m, err := gosip.ParseMessage(fmt.Appendf(nil, "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKtd0000000000000001.0000000000000000\r\nFrom: <sip:a@b>;tag=0000000000000002-0000000000000000\r\nTo: <sip:c@d>;tag=x%d\r\nCall-ID: td0000-00\r\nCSeq: 1 INVITE\r\nContact: <sip:z@192.0.2.10>\r\nContent-Length: 0\r\n\r\n", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Core.Handle(core.Event{Kind: core.EventMessage, At: n.Now, Flow: flow, Msg: m})
+	}
+	if s := n.Core.Stats(); s.Legs > 1024 {
+		t.Errorf("%d legs held for 5,000 invented answers", s.Legs)
+	}
+	n.RunIdle(time.Minute)
+	want(t, "legs left", n.Core.Stats().Legs, 0)
+}
+
+// allocated is how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
