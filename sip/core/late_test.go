@@ -117,3 +117,27 @@ func TestRefreshRefusedUntilTheIntervalIsOver(t *testing.T) {
 	want(t, "cause", n.End().Legs[0].Cause, tandem.CauseTimerExpiry)
 	n.done(t)
 }
+
+// RFC 3261 14.1: a 2xx to a re-INVITE puts the new session in force at its sender.
+// When its description cannot be carried our own is offered again, or both ends
+// would differ for the rest of the call.
+func TestUnusableAnswerInCallIsPutRight(t *testing.T) {
+	n := newNet(t, sim.Config{Seed: 36})
+	caller, _ := talking(t, n)
+	n.teams[0].Change = func(msg []byte) []byte {
+		head, _, _ := bytes.Cut(msg, []byte("\r\n\r\n"))
+		if !bytes.HasPrefix(msg, []byte("SIP/2.0 200")) || !bytes.Contains(head, []byte("INVITE")) {
+			return msg
+		}
+		head = regexp.MustCompile(`Content-(Type|Length): [^\r]*\r\n|\r\nContent-Length: \d+$`).ReplaceAll(head, nil)
+		return append(head, "\r\nContent-Length: 0\r\n\r\n"...)
+	}
+	status := 0
+	caller.Modify("INVITE", sim.SDP(9), func(s int) { status = s; n.teams[0].Change = nil })
+	n.Run(10 * time.Second)
+	want(t, "caller hears", status, 488)
+	want(t, "re-INVITEs to Teams", count(n.teams[0], gosip.INVITE, true), 2)
+	want(t, "still up", len(n.Core.Live()), 1)
+	caller.HangUp()
+	n.done(t)
+}

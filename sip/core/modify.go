@@ -169,6 +169,7 @@ func (c *Call) modified(l *Leg, tx *clientTx, in *inbound) {
 	if answer == nil {
 		c.media.Rollback()
 		k.reply(m.server, 488, appendReason(nil, tandem.CauseIncompatible, "answer that cannot be carried"), nil)
+		c.refresh(l) // its sender took it for settled (RFC 3261 14.1): put our description in force again
 		return
 	}
 	l.gotSDP = sdp

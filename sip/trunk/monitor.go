@@ -121,7 +121,11 @@ func (m *Monitor) SetTrunks(views []core.TrunkView) {
 				probing := v.OptionsInterval > 0
 				p := old[key{v.ID, e}]
 				delete(old, key{v.ID, e})
-				if p == nil || p.m.probing != probing {
+				if p != nil && p.m.probing != probing {
+					delete(m.byTx, p.probe.tx) // its answer tells about an endpoint that we no longer ask
+					p = nil
+				}
+				if p == nil {
 					p = &point{endpoint: e, m: newMachine(&m.cfg, probing, now), next: now.Add(time.Duration(m.deps.Jitter(int64(m.cfg.T1))))}
 				}
 				p.view = v

@@ -417,3 +417,24 @@ func TestConfigRules(t *testing.T) {
 		}
 	}
 }
+
+// A trunk whose OPTIONS are switched off while one is on its way forgets it.
+func TestProbeInProgressIsForgottenWithItsSchedule(t *testing.T) {
+	inBubble(t, teams, func(b *bench) {
+		time.Sleep(time.Second)
+		synctest.Wait()
+		sent := b.net.all()
+		unprobed := teams
+		unprobed.OptionsInterval = 0
+		b.SetTrunks([]core.TrunkView{unprobed})
+		for _, l := range sent {
+			b.Response(sip.Flow{Trunk: "teams"}, response(t, l, 403, ""), time.Now())
+		}
+		b.Monitor.mu.Lock()
+		left := len(b.byTx)
+		b.Monitor.mu.Unlock()
+		if left != 0 || len(b.changes) != 0 || b.states() != "up up" {
+			t.Errorf("%d probes left, %d changes told, %s", left, len(b.changes), b.states())
+		}
+	})
+}
