@@ -7,6 +7,7 @@ import (
 	gosip "github.com/emiago/sipgo/sip"
 
 	"tandem/sip"
+	"tandem/sip/header"
 	"tandem/sip/reply"
 )
 
@@ -33,10 +34,11 @@ func classify(req *gosip.Request) class {
 // refused for lack of room. 933 is the North American test number.
 func emergency(req *gosip.Request) bool {
 	user := req.Recipient.User
-	if i := strings.IndexByte(user, ';'); i >= 0 {
-		user = user[:i]
+	if raw := req.Recipient.Raw(); raw != "" { // tel:
+		user = raw
 	}
-	switch strings.TrimPrefix(user, "+") {
+	user, _, _ = strings.Cut(user, ";")
+	switch strings.TrimPrefix(header.Unescape(user), "+") {
 	case "911", "1911", "933", "1933", "112":
 		return true
 	}
