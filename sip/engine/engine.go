@@ -160,6 +160,9 @@ func (e *Engine) Live() []tandem.LiveCall {
 func (e *Engine) Hangup(id tandem.CorrelationID, reason string) bool {
 	var found atomic.Bool
 	e.onAll(func(s *shard) {
+		// A core's time is that of its last event: on an idle shard the call would
+		// end, and be billed, seconds ago.
+		s.core.Tick(e.deps.Clock())
 		if s.core.Hangup(id, reason) {
 			found.Store(true)
 		}
