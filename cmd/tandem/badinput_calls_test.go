@@ -265,8 +265,8 @@ func (s *stage) checkAnswers(t *testing.T, raw *rawCarrier) {
 		{"answer with video only", []string{ok(contact+sdp, strings.Replace(goodSDP, "m=audio", "m=video", 1))}, []int{488, 500}, true},
 		{"answer that refuses audio", []string{ok(contact+sdp, strings.Replace(goodSDP, "audio 9", "audio 0", 1))}, []int{488, 500}, true},
 		{"answer of type text", []string{ok(contact+"Content-Type: text/plain\r\n", goodSDP)}, []int{488, 500}, true},
-		// No dialog can be made of it (RFC 3261 12.1.2), so nobody can be hung up on: it counts as silence.
-		{"answer without Contact", []string{ok(sdp, goodSDP)}, []int{480}, false},
+		// No dialog can be made of it (RFC 3261 12.1.2), so nobody can be hung up on.
+		{"answer without Contact", []string{ok(sdp, goodSDP)}, []int{488}, false},
 		{"garbage, then busy", []string{"\x00\xff\r\n\r\n", "SIP/2.0 banana\r\n{head}\r\n", "SIP/2.0 99 Low\r\n{head}\r\n", "SIP/2.0 1000 High\r\n{head}\r\n", busy}, []int{486}, false},
 		{"wrong branch, then busy", []string{strings.ReplaceAll("SIP/2.0 200 OK\r\n{head}Content-Length: 0\r\n\r\n", "{head}", "Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKwrong\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: nobody\r\nCSeq: 1 INVITE\r\n"), busy}, []int{486}, false},
 		{"redirection", []string{"SIP/2.0 302 Moved\r\n{head}Contact: <sip:+19005551234@evil.example.com>\r\nContent-Length: 0\r\n\r\n"}, []int{480}, false},

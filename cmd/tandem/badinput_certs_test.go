@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -59,8 +60,13 @@ func TestBadClientCertificates(t *testing.T) {
 		}
 		eventually(t, what+": the log says "+c.want, func() bool { return strings.Count(log.String(), c.want) > seen })
 	}
-	plain := s.rawDial(t, tandem.TCP, "11")
-	_ = plain.conn.Close()
+	plain, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(testNet() + ".11")}}).Dial("tcp", testNet()+".1:5061")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	_, _ = plain.Write([]byte("OPTIONS sip:a SIP/2.0\r\n\r\n"))
+	eventually(t, "the log names a peer without TLS", func() bool { return strings.Contains(log.String(), "does not speak TLS on this port") })
 	// Microsoft's own kind of certificate, server authentication only, is taken.
 	good := s.rawDial(t, tandem.TLS, "11", s.issue(t, emulate.IssueSpec{Names: name}))
 	good.alive("bad certificates")
