@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,10 +56,10 @@ type Node struct {
 
 	stop       context.CancelFunc // ends the background work of records
 	background sync.WaitGroup
-	// beforeJournal ends the readers of the journal; calls that are hung up
-	// while closing are still delivered.
-	beforeJournal func()
-	closers       []func() // in the order of closing
+	// onJournalClose ends what reads the journal, last added first: when it
+	// runs all calls are hung up, and their rows still go out.
+	onJournalClose []func()
+	closers        []func() // in the order of closing
 }
 
 // StartNode starts every part, the ones that calls depend on first. On an error
@@ -126,8 +127,8 @@ func (n *Node) openData(ctx context.Context) error {
 		return err
 	}
 	n.onClose(func() {
-		if n.beforeJournal != nil {
-			n.beforeJournal()
+		for _, f := range slices.Backward(n.onJournalClose) {
+			f()
 		}
 		n.logError("close journal", n.journal.Close())
 	})

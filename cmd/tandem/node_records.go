@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"tandem"
 	"tandem/cdr"
@@ -37,6 +38,10 @@ func (n *Node) startRecords(ctx context.Context) error {
 	return err
 }
 
+// flushGrace is how long a stopping node tries to deliver what it has; the rest
+// goes out after the next start.
+const flushGrace = 3 * time.Second
+
 // startDelivery begins to rate and deliver, once the directory is known. It
 // ends before the journal that it reads from is closed.
 func (n *Node) startDelivery(ctx context.Context) error {
@@ -46,10 +51,15 @@ func (n *Node) startDelivery(ctx context.Context) error {
 		defer close(ended)
 		n.pipeline.Run(ctx)
 	}()
-	n.beforeJournal = func() {
+	n.onJournalClose = append(n.onJournalClose, func() {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushGrace)
+		defer cancel()
+		if err := n.pipeline.Flush(flush); err != nil {
+			n.log.Info("rows wait for the next start", "err", err)
+		}
 		stop()
 		<-ended
-	}
+	})
 	return nil
 }
 
@@ -95,7 +105,7 @@ func (n *Node) openClickHouse(ctx context.Context) (cdr.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.onClose(func() { n.logError("close ClickHouse", client.Close()) })
+	n.onJournalClose = append(n.onJournalClose, func() { n.logError("close ClickHouse", client.Close()) })
 	var reports provisioning.Reports = client.Reports()
 	n.reports.Store(&reports)
 	return client, nil

@@ -117,16 +117,24 @@ func (n *Node) hangUp() {
 }
 
 // Plan implements core.Router: routing decides by the present directory and
-// health, then rating may refuse what it could not price.
+// health; then rating may refuse what it could not price, and the journal what
+// it could not record. Emergency calls pass both.
 func (n *Node) Plan(req *tandem.RouteRequest, now time.Time) tandem.Plan {
 	plan := n.table.Load().Plan(req, n.monitor.Health(), now)
-	if plan.Reject == nil {
-		if refused := n.ledger.Authorize(&plan, now); refused != nil {
-			plan.Reject = refused
-			plan.Trace = append(plan.Trace, tandem.TraceStep{Rule: "rating", Detail: "refused: " + refused.Reason})
-		}
+	if plan.Reject != nil || plan.Emergency {
+		return plan
+	}
+	if refused := n.ledger.Authorize(&plan, now); refused != nil {
+		refuse(&plan, "rating", refused)
+	} else if !n.journal.Accepting() {
+		refuse(&plan, "journal", &tandem.Rejection{Status: 503, Cause: tandem.CauseTemporaryFailure, Reason: "calls can't be recorded now"})
 	}
 	return plan
+}
+
+func refuse(plan *tandem.Plan, rule string, why *tandem.Rejection) {
+	plan.Reject = why
+	plan.Trace = append(plan.Trace, tandem.TraceStep{Rule: rule, Detail: "refused: " + why.Reason})
 }
 
 // followDirectory brings every change of the directory to routing, rating and

@@ -31,7 +31,7 @@ func classify(req *gosip.Request) class {
 }
 
 // emergency reports whether an INVITE goes to an emergency number: never
-// refused for lack of room. 933 is the North American test number.
+// refused for lack of room. 933 is the North American test number, 988 the lifeline.
 func emergency(req *gosip.Request) bool {
 	user := req.Recipient.User
 	if raw := req.Recipient.Raw(); raw != "" { // tel:
@@ -39,7 +39,7 @@ func emergency(req *gosip.Request) bool {
 	}
 	user, _, _ = strings.Cut(user, ";")
 	switch strings.TrimPrefix(header.Unescape(user), "+") {
-	case "911", "1911", "933", "1933", "112":
+	case "911", "1911", "933", "1933", "112", "988", "1988":
 		return true
 	}
 	return strings.EqualFold(req.Recipient.Scheme, "urn") && strings.HasPrefix(strings.ToLower(req.Recipient.String()), "urn:service:sos")
