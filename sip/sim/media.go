@@ -27,7 +27,6 @@ type Session struct {
 	offer  int // side that must answer: 1 + side; 0 = no offer open
 	closed bool
 	serial int
-	seen   [2]time.Time
 }
 
 // OpenMedia implements tandem.MediaRelay.

@@ -83,7 +83,6 @@ type Dialog struct {
 	byeSent                     bool
 	correlation                 string
 	inviteSeq                   int
-	seenSeq                     uint32
 	LastSDP                     []byte // last description received
 }
 

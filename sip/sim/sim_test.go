@@ -2,7 +2,6 @@ package sim
 
 import (
 	"flag"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +53,7 @@ func run(t *testing.T, name string, s uint64, faults Faults) {
 	t.Errorf("seed %d, %v of virtual time: %d problems\n%s\nreproduce: go test ./sip/sim -run 'TestSim/%s' -seed %d -calls %d -v",
 		s, rested, len(problems), strings.Join(problems[:min(len(problems), 10)], "\n"), name, s, *calls)
 	if w.Logging {
-		t.Log(fmt.Sprintf("ladder:\n%s", strings.Join(w.Ladder, "\n")))
+		t.Logf("ladder:\n%s", strings.Join(w.Ladder, "\n"))
 	}
 }
 
