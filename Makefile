@@ -34,7 +34,7 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
 
-fuzz: ## every fuzz target for FUZZTIME (default 5s each)
+fuzz: ## every fuzz target for FUZZTIME (default 5s each; 10000x is a count)
 	@scripts/fuzz.sh $(FUZZTIME)
 
 bench: ## the benchmarks beside the code

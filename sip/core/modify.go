@@ -72,7 +72,8 @@ func (l *Leg) accept(tx *serverTx, sdp []byte) {
 }
 
 // offerHere answers a re-INVITE without SDP by our current description; the
-// peer's answer comes with its ACK. The other side hears nothing of it.
+// peer's answer comes with its ACK. The other side hears of it only if the
+// answer changes the direction.
 func (c *Call) offerHere(l *Leg, tx *serverTx) {
 	sdp, err := c.media.Reoffer(l.side)
 	if err != nil {
@@ -101,6 +102,7 @@ func (c *Call) modifyAcked(l *Leg) {
 		return
 	}
 	l.gotSDP = sdp
+	c.tell(c.other(l))
 }
 
 // relay passes an offer to the other side.

@@ -39,6 +39,27 @@ func TestReinviteIsPassedThrough(t *testing.T) {
 	n.done(t)
 }
 
+// TestResumeByReinviteWithoutSDP: a phone holds with an offer and resumes with
+// a re-INVITE that has none; the other side must hear that the hold is over.
+func TestResumeByReinviteWithoutSDP(t *testing.T) {
+	n := newNet(t, sim.Config{Seed: 1})
+	caller, _ := talking(t, n)
+	status := 0
+	caller.Modify("INVITE", append(sim.SDP(9), "a=inactive\r\n"...), func(s int) { status = s })
+	n.Run(time.Second)
+	want(t, "hold", status, 200)
+	want(t, "hold reached Teams", count(n.teams[0], gosip.INVITE, true), 1)
+	caller.Modify("INVITE", nil, func(s int) { status = s + 1 })
+	n.Run(time.Second)
+	want(t, "resume", status, 201)
+	want(t, "resume reached Teams", count(n.teams[0], gosip.INVITE, true), 2)
+	caller.Modify("INVITE", nil, nil)
+	n.Run(time.Second)
+	want(t, "a refresh without SDP does not reach Teams", count(n.teams[0], gosip.INVITE, true), 2)
+	caller.HangUp()
+	n.done(t)
+}
+
 func TestUpdateTowardsMicrosoftBecomesReinvite(t *testing.T) {
 	n := newNet(t, sim.Config{Seed: 2})
 	caller, _ := talking(t, n)

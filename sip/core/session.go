@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 
@@ -140,24 +141,62 @@ func (c *Call) sessionDue(l *Leg) {
 // refresh sends a session refresh of our own: UPDATE without an offer where
 // the peer takes it, else a re-INVITE with our current description.
 func (c *Call) refresh(l *Leg) {
-	k := c.core
 	if c.mod != nil || c.state != Talking || l.awaiting != nil {
 		l.retrySession(2 * time.Second)
 		return
 	}
-	m := &modification{to: l}
-	if l.updates && l.view.Kind != tandem.TrunkTeams {
-		m.tx = l.send(gosip.UPDATE, forRefresh, l.sessionLines(gosip.UPDATE, false), "", nil)
-	} else {
+	if !l.updates || l.view.Kind == tandem.TrunkTeams {
 		sdp, err := c.media.Reoffer(l.side)
 		if err != nil {
 			l.retrySession(refusedPause(l))
 			return
 		}
-		m.offered = true
-		l.sentSDP, l.localIsAnswer = sdp, false
-		m.tx = l.send(gosip.INVITE, forRefresh, l.sessionLines(gosip.INVITE, false), sdpType, sdp)
+		c.reoffer(l, sdp)
+		return
 	}
+	m := &modification{to: l}
+	m.tx = l.send(gosip.UPDATE, forRefresh, l.sessionLines(gosip.UPDATE, false), "", nil)
+	c.modifying(l, m)
+}
+
+// reoffer sends our present description, got from Reoffer, as a re-INVITE of our own.
+func (c *Call) reoffer(l *Leg, sdp []byte) {
+	m := &modification{to: l, offered: true}
+	l.sentSDP, l.localIsAnswer = sdp, false
+	m.tx = l.send(gosip.INVITE, forRefresh, l.sessionLines(gosip.INVITE, false), sdpType, sdp)
+	c.modifying(l, m)
+}
+
+// tell offers a side our present description when its direction is no longer
+// the one that the side knows: the other side ended or began a hold by its
+// answer to an offer of ours.
+func (c *Call) tell(l *Leg) {
+	if c.mod != nil || c.state != Talking || l.awaiting != nil || l.state != legUp {
+		return
+	}
+	sdp, err := c.media.Reoffer(l.side)
+	switch {
+	case err != nil:
+	case direction(sdp) == direction(l.sentSDP):
+		c.media.Rollback()
+	default:
+		c.reoffer(l, sdp)
+	}
+}
+
+// direction is the media direction that a description of ours states (RFC 3264 5.1).
+func direction(sdp []byte) string {
+	for _, word := range []string{"inactive", "sendonly", "recvonly"} {
+		if bytes.Contains(sdp, []byte("\na="+word)) {
+			return word
+		}
+	}
+	return "sendrecv"
+}
+
+// modifying notes our request as the call's modification in progress.
+func (c *Call) modifying(l *Leg, m *modification) {
+	k := c.core
 	l.modify = m.tx
 	c.mod = m
 	k.timers.set(&c.modifyEnd, k.now+65*k.cfg.T1, timerModify, c) // silence is Timer B's or F's to tell, at 64*T1

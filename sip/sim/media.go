@@ -27,6 +27,7 @@ type Session struct {
 	offer  int // side that must answer: 1 + side; 0 = no offer open
 	closed bool
 	serial int
+	wish   [2]string // direction that each side last described, "" = sendrecv
 }
 
 // OpenMedia implements tandem.MediaRelay.
@@ -62,6 +63,7 @@ func (s *Session) Offer(from tandem.Side, sdp []byte) ([]byte, error) {
 		s.media.world.Problem("media %d: an offer while another is open", s.Ref.Serial)
 	}
 	s.offer = 1 + int(from.Other())
+	s.hear(from, sdp)
 	return s.describe(from.Other()), nil
 }
 
@@ -79,6 +81,7 @@ func (s *Session) Answer(from tandem.Side, sdp []byte, final bool) ([]byte, erro
 	if final {
 		s.offer = 0
 	}
+	s.hear(from, sdp)
 	return s.describe(from.Other()), nil
 }
 
@@ -115,8 +118,20 @@ func (s *Session) Close() {
 
 func (s *Session) describe(side tandem.Side) []byte {
 	s.serial++
-	return []byte(fmt.Sprintf("v=0\r\no=tandem %d %d IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\n",
-		s.Ref.Serial, s.serial, 20000+2*int(side)))
+	sdp := fmt.Sprintf("v=0\r\no=tandem %d %d IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\n",
+		s.Ref.Serial, s.serial, 20000+2*int(side))
+	if wish := s.wish[side.Other()]; wish != "" {
+		sdp += "a=" + wish + "\r\n"
+	}
+	return []byte(sdp)
+}
+
+// hear notes whether a side holds.
+func (s *Session) hear(from tandem.Side, sdp []byte) {
+	s.wish[from] = ""
+	if strings.Contains(string(sdp), "a=inactive") {
+		s.wish[from] = "inactive"
+	}
 }
 
 // SDP is a peer's description; version makes it another offer.

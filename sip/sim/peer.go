@@ -337,7 +337,7 @@ func (d *Dialog) Modify(method string, sdp []byte, done func(status int)) {
 			return
 		}
 		if method == "INVITE" {
-			d.ackFinal(r, branch, seq)
+			d.ackFinal(r, branch, seq, len(sdp) == 0)
 			if len(sdp) == 0 && r.StatusCode < 300 && len(r.Body()) == 0 {
 				d.p.w.Problem("re-INVITE without SDP answered without an offer")
 			}
@@ -361,11 +361,15 @@ func (d *Dialog) Send(method string, body []byte, extra string, done func(status
 }
 
 // ackFinal acknowledges a final response to INVITE.
-func (d *Dialog) ackFinal(r *gosip.Response, branch string, seq int) {
+func (d *Dialog) ackFinal(r *gosip.Response, branch string, seq int, answer bool) {
+	var sdp []byte
 	if r.StatusCode < 300 {
 		branch = d.p.newBranch()
+		if answer { // the offer came with the 2xx: RFC 3261 13.2.2.4
+			sdp = SDP(1)
+		}
 	}
-	ack := d.request("ACK", branch, seq, nil, "")
+	ack := d.request("ACK", branch, seq, sdp, "")
 	if r.StatusCode < 300 && len(r.Body()) > 0 {
 		d.LastSDP = r.Body()
 	}

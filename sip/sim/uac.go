@@ -156,7 +156,7 @@ func (o *Outgoing) response(r *gosip.Response) {
 	if o.Spec.NoAck {
 		return
 	}
-	o.ackFinal(r, o.branch, 1)
+	o.ackFinal(r, o.branch, 1, false)
 	if !first {
 		return
 	}
