@@ -121,9 +121,19 @@ func (e *Endpoint) Invite(ctx context.Context, to Target, req *Message) (*Call, 
 	c := e.newCall(req, conn)
 	c.Tag, c.target = req.FromTag(), to
 	c.register(c.Tag)
-	c.mu.Lock()
-	c.client, err = e.start(conn, req, c.response, func(err error) { c.push(Event{Kind: EventFailed, Err: err}) })
-	c.mu.Unlock()
+	start := func(conn *Conn) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.conn = conn
+		c.client, err = e.start(conn, req, c.response, func(err error) { c.push(Event{Kind: EventFailed, Err: err}) })
+		return err
+	}
+	if err = start(conn); err != nil && conn.reliable() && to.Conn == nil {
+		// A kept connection that the peer had closed before we noticed: once more on a new one.
+		if conn, err = e.connect(ctx, to); err == nil {
+			err = start(conn)
+		}
+	}
 	if err != nil {
 		c.Close()
 		return nil, err

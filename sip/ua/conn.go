@@ -89,6 +89,10 @@ func (c *Conn) Write(b []byte) error {
 	defer c.writing.Unlock()
 	c.stream.SetWriteDeadline(time.Now().Add(writeTimeout))
 	_, err := c.stream.Write(b)
+	if err != nil { // nobody may use it again; serve sees the end and tidies up
+		c.closed.Store(true)
+		c.stream.Close()
+	}
 	return err
 }
 
