@@ -96,6 +96,9 @@ func (c DemoCmd) play(env *environment, s *stage, say func(string, ...any)) erro
 func (c DemoCmd) report(env *environment, s *stage, began time.Time) error {
 	delivered, cancel := context.WithTimeout(env.ctx, 60*time.Second)
 	defer cancel()
+	if err := s.waitIdle(delivered); err != nil {
+		return err
+	}
 	if err := s.node.Flush(delivered); err != nil {
 		return fmt.Errorf("deliver rows to ClickHouse: %w", err)
 	}

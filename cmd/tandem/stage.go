@@ -195,6 +195,19 @@ func (s *stage) waitHealthy(ctx context.Context) error {
 	}
 }
 
+// waitIdle waits until every call is over and on record: the caller of a
+// cancelled call is done before Microsoft has confirmed it.
+func (s *stage) waitIdle(ctx context.Context) error {
+	for len(s.node.engine.Live()) > 0 {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("%d calls do not end", len(s.node.engine.Live()))
+		}
+	}
+	return nil
+}
+
 // Close ends all parts, the node first so that it can hang up.
 func (s *stage) Close() {
 	if s.node != nil {
