@@ -50,6 +50,10 @@ type Plan struct {
 	// SilenceBound limits the time from the first INVITE of Attempts until the
 	// failsafe starts while no endpoint has sent any response at all; 0 = no bound.
 	SilenceBound time.Duration
+	// TryingBound limits the same time while Microsoft has said 100 Trying and
+	// nothing else: a proxy that took the INVITE and died, or whose users' side is
+	// away. What is left of Attempts is skipped then; 0 = no bound of the plan.
+	TryingBound time.Duration
 	// Skipped lists endpoints that were not tried because they are known to be down.
 	Skipped []SkippedAttempt
 

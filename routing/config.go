@@ -13,6 +13,9 @@ type Config struct {
 	// together before the failsafe number is called: callers hang up when they
 	// hear nothing for much longer.
 	FailsafeBound time.Duration
+	// TryingBound is the longest time from the first INVITE in which Microsoft
+	// may say 100 Trying and nothing else before the failsafe number is called.
+	TryingBound time.Duration
 	// FailsafeOn are the outcomes of the last Microsoft endpoint that mean
 	// "Microsoft can't be reached" (microsoft-teams-trunk.md 4.2). Busy, decline,
 	// not found and no answer are what a reached user did: never among them.
@@ -26,6 +29,9 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		FailsafeBound: 4 * time.Second,
+		// Proxies that live have been seen to ring after several seconds, and the
+		// caller hears nothing meanwhile: the short end of 10 to 15 s (microsoft-teams-trunk.md 4.2).
+		TryingBound: 10 * time.Second,
 		FailsafeOn: tandem.OutcomeSet{
 			Statuses: []tandem.SIPStatus{408, 503, 504},
 			Kinds:    []tandem.OutcomeKind{tandem.OutcomeConnection, tandem.OutcomeSilence, tandem.OutcomeSkipped},
@@ -47,6 +53,9 @@ func (c Config) Validate() error {
 	}
 	if c.FailsafeBound < 100*time.Millisecond || c.FailsafeBound > 30*time.Second {
 		return bad("failsafe_bound", c.FailsafeBound.String()+" is out of range", "use 100ms to 30s")
+	}
+	if c.TryingBound < c.FailsafeBound || c.TryingBound > time.Minute {
+		return bad("trying_bound", c.TryingBound.String()+" is out of range", "use failsafe_bound to 1m")
 	}
 	for _, s := range neverFailsafe {
 		if c.FailsafeOn.Has(tandem.Outcome{Kind: tandem.OutcomeStatus, Status: s}) {

@@ -58,9 +58,9 @@ func (d *decision) inbound() {
 	if len(d.Failsafe) > 0 {
 		d.FailsafeOn = d.t.cfg.FailsafeOn
 		if len(d.Attempts) > 0 {
-			d.SilenceBound = d.t.cfg.FailsafeBound
+			d.SilenceBound, d.TryingBound = d.t.cfg.FailsafeBound, d.t.cfg.TryingBound
 			bound(d.Attempts, d.SilenceBound)
-			d.say("failsafe", "if Microsoft can't be reached, "+string(d.FailsafeNumber)+" is called over "+d.Failsafe[0].Network+"; silence counts after "+d.SilenceBound.String()+" at the latest")
+			d.say("failsafe", "if Microsoft can't be reached, "+string(d.FailsafeNumber)+" is called over "+d.Failsafe[0].Network+"; silence counts after "+d.SilenceBound.String()+" at the latest, 100 Trying alone after "+d.TryingBound.String())
 		}
 	}
 }

@@ -74,13 +74,15 @@ func TestRulesOfADirectory(t *testing.T) {
 
 func TestRulesOfTheConfig(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"ErrNoBound":          func(c *Config) { c.FailsafeBound = 0 },
-		"ErrLongBound":        func(c *Config) { c.FailsafeBound = time.Minute },
-		"ErrForwardsOnBusy":   func(c *Config) { c.FailsafeOn.Statuses = []tandem.SIPStatus{486} },
-		"ErrForwardsOnReject": func(c *Config) { c.FailsafeOn.Statuses = []tandem.SIPStatus{603} },
-		"ErrForwardsOn404":    func(c *Config) { c.FailsafeOn.Statuses = []tandem.SIPStatus{404} },
-		"ErrNoAnswer":         func(c *Config) { c.FailsafeOn.Kinds = []tandem.OutcomeKind{tandem.OutcomeNoAnswer} },
-		"ErrEmergency":        func(c *Config) { c.Emergency = []string{"+911"} },
+		"ErrNoBound":           func(c *Config) { c.FailsafeBound = 0 },
+		"ErrTryingBeforeBound": func(c *Config) { c.TryingBound = c.FailsafeBound - 1 },
+		"ErrLongTrying":        func(c *Config) { c.TryingBound = time.Hour },
+		"ErrLongBound":         func(c *Config) { c.FailsafeBound = time.Minute },
+		"ErrForwardsOnBusy":    func(c *Config) { c.FailsafeOn.Statuses = []tandem.SIPStatus{486} },
+		"ErrForwardsOnReject":  func(c *Config) { c.FailsafeOn.Statuses = []tandem.SIPStatus{603} },
+		"ErrForwardsOn404":     func(c *Config) { c.FailsafeOn.Statuses = []tandem.SIPStatus{404} },
+		"ErrNoAnswer":          func(c *Config) { c.FailsafeOn.Kinds = []tandem.OutcomeKind{tandem.OutcomeNoAnswer} },
+		"ErrEmergency":         func(c *Config) { c.Emergency = []string{"+911"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := DefaultConfig()

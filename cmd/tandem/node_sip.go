@@ -155,7 +155,7 @@ func (n *Node) followDirectory(context.Context) error {
 
 func (n *Node) applyDirectory(dir *tandem.Directory) error {
 	settings := routing.DefaultConfig()
-	settings.FailsafeBound = n.config.Routing.FailsafeBound
+	settings.FailsafeBound, settings.TryingBound = n.config.Routing.FailsafeBound, n.config.Routing.TryingBound
 	table, err := routing.New(settings, dir)
 	if err != nil {
 		return err

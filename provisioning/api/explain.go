@@ -41,6 +41,7 @@ type RouteAnswer struct {
 	FailsafeOn     []string           `json:"failsafe_on" doc:"outcomes that start the failsafe"`
 	FailsafeNumber tandem.E164        `json:"failsafe_number"`
 	SilenceBound   string             `json:"silence_bound" doc:"of Microsoft until the failsafe starts"`
+	TryingBound    string             `json:"trying_bound" doc:"of Microsoft saying 100 Trying and nothing else until the failsafe starts"`
 	Skipped        []string           `json:"skipped" doc:"endpoints not tried, and why"`
 	Rejected       string             `json:"rejected" doc:"status and reason; empty when the call is routed"`
 	Trace          []tandem.TraceStep `json:"trace"`
@@ -93,7 +94,7 @@ func (a *API) registerExplain() {
 func routeAnswer(p tandem.Plan) RouteAnswer {
 	out := RouteAnswer{Direction: p.Direction, Account: p.Account, Tenant: p.Tenant.String(), DID: p.DID, From: p.From, To: p.To, Emergency: p.Emergency,
 		Attempts: routeAttempts(p.Attempts), Failsafe: routeAttempts(p.Failsafe), FailsafeOn: append([]string{}, p.FailsafeOn.Words()...), FailsafeNumber: p.FailsafeNumber,
-		SilenceBound: p.SilenceBound.Round(time.Millisecond).String(), Skipped: []string{}, Trace: append([]tandem.TraceStep{}, p.Trace...)}
+		SilenceBound: p.SilenceBound.Round(time.Millisecond).String(), TryingBound: p.TryingBound.Round(time.Millisecond).String(), Skipped: []string{}, Trace: append([]tandem.TraceStep{}, p.Trace...)}
 	for _, s := range p.Skipped {
 		out.Skipped = append(out.Skipped, fmt.Sprintf("%s %s:%d: %s", s.Trunk, s.Endpoint.Host, s.Endpoint.Port, s.Reason))
 	}

@@ -21,6 +21,9 @@ func (c *Call) dialFirst(*Leg) {
 	if p.SilenceBound > 0 && len(p.Failsafe) > 0 {
 		c.core.timers.set(&c.silence, c.core.now+p.SilenceBound, timerSilence, c)
 	}
+	if p.TryingBound > 0 && len(p.Failsafe) > 0 {
+		c.tryingEnd = c.core.now + p.TryingBound
+	}
 	c.dial(&p.Attempts[0])
 }
 
@@ -106,7 +109,11 @@ func (c *Call) progress(l *Leg, in *inbound) {
 	l.learn(in)
 	if in.status == 100 {
 		if l.view.Kind == tandem.TrunkTeams && !l.alerted {
-			k.timers.set(&l.response, k.now+k.cfg.TryingTimeout, timerTrying, l)
+			end := c.tryingEnd
+			if end == 0 {
+				end = k.now + k.cfg.TryingTimeout
+			}
+			k.timers.set(&l.response, max(end-k.cfg.CancelWait, k.now), timerTrying, l)
 		}
 		return
 	}
@@ -166,6 +173,44 @@ func (c *Call) attemptFailed(l *Leg, o tandem.Outcome) {
 	c.endAttempt(l, o, cause, text, tandem.ReleasedByEngine)
 	l.drop()
 	c.failover(l, o, cause, text)
+}
+
+// tryingOver: Microsoft has said 100 and nothing else. With a failsafe number
+// what is left of Attempts is skipped: the caller has waited, another address
+// could take as long again, and trunk health puts this one last from now on.
+func (c *Call) tryingOver(l *Leg) {
+	o := tandem.Outcome{Kind: tandem.OutcomeSilence, Alerted: l.alerted}
+	if l != c.b || c.state > Ringing || l.gaveUp {
+		return
+	}
+	c.silent = c.tryingEnd > 0 && !c.failsafe && c.plan.FailsafeOn.Has(o)
+	c.withdraw(l, o)
+}
+
+// withdraw gives up an attempt at a peer that may be alive: the user's phones
+// must be silent before something else rings. The call goes on when the
+// CANCEL took effect, after CancelWait at the latest.
+func (c *Call) withdraw(l *Leg, o tandem.Outcome) {
+	cause, text := causeOfOutcome(o)
+	c.endAttempt(l, o, cause, text, tandem.ReleasedByEngine)
+	l.drop()
+	c.outcome, c.held = o, l
+	if l.state != legInviting {
+		c.letGo(l)
+		return
+	}
+	c.core.timers.set(&l.response, c.core.now+c.core.cfg.CancelWait, timerCancel, l)
+}
+
+// letGo ends the wait for a withdrawn attempt.
+func (c *Call) letGo(l *Leg) {
+	if c.held != l || l == nil {
+		return
+	}
+	c.held = nil
+	c.core.timers.stop(&l.response)
+	cause, text := causeOfOutcome(c.outcome)
+	c.failover(l, c.outcome, cause, text)
 }
 
 // drop gives up the INVITE of an attempt. CANCEL leaves before anything else

@@ -31,10 +31,13 @@ type Call struct {
 	location []byte // the PIDF-LO part of an emergency call, with its headers
 	passed   passed
 
+	tryingEnd time.Duration // when Plan.TryingBound runs out; 0 = it has none
+	held      *Leg          // attempt whose CANCEL is out; the next waits for its end
+
 	attempt  int  // index in Attempts or Failsafe
 	failsafe bool // Failsafe is being tried
 	heard    bool // any response came to any attempt: SilenceBound is over
-	silent   bool // SilenceBound ran out
+	silent   bool // SilenceBound or TryingBound ran out: what is left of Attempts is skipped
 	outcome  tandem.Outcome
 	best     reply // what the caller gets when nothing is left
 	released released
@@ -145,7 +148,11 @@ func (l *Leg) fire(k *Core, kind timerKind) {
 		return
 	}
 	switch kind {
-	case timerResponse, timerTrying:
+	case timerTrying:
+		l.call.tryingOver(l)
+	case timerCancel:
+		l.call.letGo(l)
+	case timerResponse:
 		l.call.attemptFailed(l, tandem.Outcome{Kind: tandem.OutcomeSilence, Alerted: l.alerted})
 	case timerAnswer:
 		l.call.attemptFailed(l, tandem.Outcome{Kind: tandem.OutcomeNoAnswer, Alerted: l.alerted})

@@ -32,7 +32,12 @@ type Config struct {
 	NoAnswer time.Duration
 	// TryingTimeout ends an attempt towards Microsoft that got 100 Trying and then
 	// nothing: a proxy that took the INVITE and died (microsoft-teams-trunk.md 4.2).
+	// Plan.TryingBound comes before it.
 	TryingTimeout time.Duration
+	// CancelWait is how long a call that gives up a live attempt waits for its
+	// final response after the CANCEL before something else may ring; the time is
+	// part of TryingTimeout and TryingBound.
+	CancelWait time.Duration
 	// SetupLimit bounds the whole set-up with all its attempts.
 	SetupLimit time.Duration
 	// MaxDuration ends calls that nobody ends; 0 = never.
@@ -59,6 +64,7 @@ func DefaultConfig() Config {
 		TimerC:          185 * time.Second, // RFC 3261 16.6: more than 3 minutes
 		NoAnswer:        120 * time.Second,
 		TryingTimeout:   10 * time.Second,
+		CancelWait:      500 * time.Millisecond, // a round trip to another continent and back
 		SetupLimit:      5 * time.Minute,
 		MaxDuration:     36 * time.Hour,
 		ReleaseWait:     4 * time.Second,
@@ -74,7 +80,7 @@ func (c Config) Validate() error {
 		value time.Duration
 	}{
 		{"t1", c.T1}, {"t2", c.T2}, {"t4", c.T4}, {"timer_c", c.TimerC}, {"no_answer", c.NoAnswer},
-		{"trying_timeout", c.TryingTimeout}, {"setup_limit", c.SetupLimit},
+		{"trying_timeout", c.TryingTimeout}, {"cancel_wait", c.CancelWait}, {"setup_limit", c.SetupLimit},
 		{"release_wait", c.ReleaseWait}, {"checkpoint_every", c.CheckpointEvery},
 	}
 	for _, p := range positive {

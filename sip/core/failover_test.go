@@ -85,6 +85,75 @@ func TestDeathAfterTryingForwards(t *testing.T) {
 	want(t, "cancelled", count(n.teams[0], gosip.CANCEL, false), 1)
 }
 
+// 100, then nothing: with a bound in the plan the failsafe INVITE leaves by then,
+// whatever addresses are left, and not before the CANCEL took effect.
+func TestTryingAloneForwardsWithinTheBound(t *testing.T) {
+	cases := map[string]struct {
+		script  sim.Script
+		earlier time.Duration // than the bound
+		bye     int
+	}{
+		"CancelIsAnswered": {sim.Script{Steps: []sim.Step{{Status: 100}}}, 490 * time.Millisecond, 0},
+		"AnswerCrossesCancel": {sim.Script{DeafToCancel: true, Steps: []sim.Step{{Status: 100}, {After: 9600 * time.Millisecond, Status: 200, SDP: true}}},
+			390 * time.Millisecond, 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			n := newNet(t, sim.Config{Seed: 20})
+			n.plan.TryingBound = 10 * time.Second
+			n.teams[0].Script = script(c.script)
+			o := call(n)
+			r := n.forwarded(t, o, 1)
+			if d := r.Legs[2].SetupTime.Sub(r.Legs[0].SetupTime); (d - 10*time.Second + c.earlier).Abs() > 10*time.Millisecond {
+				t.Errorf("failsafe after %v", d)
+			}
+			want(t, "cancelled", count(n.teams[0], gosip.CANCEL, false), 1)
+			want(t, "released", count(n.teams[0], gosip.BYE, true), c.bye)
+			want(t, "other addresses", rang(n.teams[1])+rang(n.teams[2]), 0)
+		})
+	}
+}
+
+// A proxy that died after its 100 answers no CANCEL either: the bound holds.
+func TestTryingThenDeadForwardsWithinTheBound(t *testing.T) {
+	n := newNet(t, sim.Config{Seed: 21})
+	n.plan.TryingBound = 10 * time.Second
+	n.teams[0].Script = script(sim.Script{Steps: []sim.Step{{Status: 100}}})
+	o := call(n)
+	n.Run(time.Second)
+	for _, p := range n.teams {
+		p.Blackhole = true
+	}
+	r := n.forwarded(t, o, 1)
+	if d := r.Legs[2].SetupTime.Sub(r.Legs[0].SetupTime); d != 10*time.Second {
+		t.Errorf("failsafe after %v", d)
+	}
+}
+
+// The first address is silent and the second says 100 alone: one bound for both.
+func TestTryingBoundCountsFromTheFirstInvite(t *testing.T) {
+	n := newNet(t, sim.Config{Seed: 22})
+	n.plan.TryingBound = 10 * time.Second
+	n.teams[0].Blackhole = true
+	n.teams[1].Script = script(sim.Script{Steps: []sim.Step{{Status: 100}}})
+	o := call(n)
+	r := n.forwarded(t, o, 2)
+	if d := r.Legs[3].SetupTime.Sub(r.Legs[0].SetupTime); d > 10*time.Second {
+		t.Errorf("failsafe after %v", d)
+	}
+}
+
+// The caller gives up while a withdrawn attempt is waited for: nothing else rings.
+func TestCallerCancelsDuringWithdrawal(t *testing.T) {
+	n := newNet(t, sim.Config{Seed: 23})
+	n.plan.TryingBound = 10 * time.Second
+	n.teams[0].Script = script(sim.Script{DeafToCancel: true, Steps: []sim.Step{{Status: 100}}})
+	o := n.carrier.Call(sim.CallSpec{To: "+14255550100", CancelAfter: 9700 * time.Millisecond})
+	n.done(t)
+	want(t, "final", o.Final, 487)
+	want(t, "failsafe INVITEs", rang(n.failover), 0)
+}
+
 func TestStatusesThatAllowTheNextAddress(t *testing.T) {
 	for _, status := range []int{408, 503, 504} {
 		n := newNet(t, sim.Config{Seed: 5})

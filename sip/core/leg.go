@@ -292,6 +292,7 @@ func (l *Leg) late() {
 	l.release()
 	if l.call != nil {
 		l.call.settle()
+		l.call.letGo(l)
 	}
 }
 
@@ -330,6 +331,9 @@ func (l *Leg) overdue(in *inbound) {
 	}
 	l.settled = true
 	l.gone()
+	if l.call != nil {
+		l.call.letGo(l)
+	}
 }
 
 // lost takes the end of a transaction without a final response.
@@ -339,6 +343,9 @@ func (l *Leg) lost(tx *clientTx, why lost) {
 		if l.gaveUp || l.call == nil {
 			l.settled = true
 			l.gone()
+			if l.call != nil {
+				l.call.letGo(l)
+			}
 			return
 		}
 		l.call.unreachable(l, why)
