@@ -68,6 +68,9 @@ type Trunk struct {
 	// Certificate names the certificate in tandem.yaml that we present; empty: the default one.
 	Certificate string   `json:"certificate,omitempty"`
 	SRTP        SRTPMode `json:"srtp"`
+	// MediaSources lists networks that media may come from besides the address
+	// in SDP: a peer behind a NAT that writes its private address.
+	MediaSources []netip.Prefix `json:"media_sources,omitempty"`
 
 	OptionsInterval Duration   `json:"options_interval"` // 0 = no probing, the trunk counts as up
 	ResponseTimeout Duration   `json:"response_timeout"` // INVITE sent to its first response (100 included)

@@ -115,6 +115,11 @@ func (c *checker) checkTrunks() {
 			}
 			prefixes[p] = t
 		}
+		for _, p := range t.MediaSources {
+			if p.Bits() < 8 && !t.Lab {
+				c.bad(at("media_sources"), p.String(), "takes in most of the Internet", "list the peer's own networks, /8 or longer")
+			}
+		}
 		if t.FQDN != "" && !isHost(t.FQDN) {
 			c.bad(at("fqdn"), t.FQDN, "is not a host name", "write our own name towards this trunk, as in sbc.example.net")
 		}

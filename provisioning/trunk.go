@@ -55,7 +55,7 @@ func teamsSources() []netip.Prefix {
 }
 
 func readTrunk(s Section, v value) (tandem.Trunk, object) {
-	o := v.object("id", "kind", "network", "carrier", "disabled", "lab", "endpoints", "transport", "sources", "tls_names", "fqdn",
+	o := v.object("id", "kind", "network", "carrier", "disabled", "lab", "endpoints", "transport", "sources", "media_sources", "tls_names", "fqdn",
 		"certificate", "srtp", "options_interval", "response_timeout", "answer_timeout", "next_on", "priority", "weight",
 		"send_pai", "send_diversion", "send_history_info", "session_expires", "relay_183")
 	p, kind := teamsProfile(), tandem.TrunkTeams
@@ -112,13 +112,10 @@ func readTrunk(s Section, v value) (tandem.Trunk, object) {
 	case kind == tandem.TrunkTeams && !t.Lab:
 		t.Endpoints, t.TLSNames = teamsHosts(), []string{"sip.pstnhub.microsoft.com"}
 	}
-	switch list, ok := o.fields["sources"]; {
+	t.MediaSources = readPrefixes(o, "media_sources")
+	switch _, ok := o.fields["sources"]; {
 	case ok:
-		for _, item := range list.list() {
-			if p, ok := readPrefix(item); ok {
-				t.Sources = append(t.Sources, p)
-			}
-		}
+		t.Sources = readPrefixes(o, "sources")
 	case kind == tandem.TrunkTeams && !t.Lab:
 		t.Sources = teamsSources()
 	}
@@ -194,6 +191,18 @@ func parseEndpoint(s string, defaultPort uint16) (tandem.Endpoint, error) {
 		}
 	}
 	return tandem.Endpoint{}, refuse("", s, "is not an endpoint", "write host:port, as in sip.example.net:5061, 192.0.2.10:5060 or [2001:db8::1]:5060")
+}
+
+// readPrefixes reads a list of networks; nil when there is none.
+func readPrefixes(o object, key string) (all []netip.Prefix) {
+	if list, ok := o.fields[key]; ok {
+		for _, item := range list.list() {
+			if p, ok := readPrefix(item); ok {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
 }
 
 // readPrefix takes a network or a single address.

@@ -59,6 +59,8 @@ type CertificateConfig struct {
 type MediaConfig struct {
 	Address    string        `yaml:"address"`     // our IPv4 media address
 	Address6   string        `yaml:"address6"`    // our IPv6 media address; empty: IPv4 only
+	Advertise  string        `yaml:"advertise"`   // public address written into SDP for address (1:1 NAT); empty: address
+	Advertise6 string        `yaml:"advertise6"`  // the same for address6
 	Ports      string        `yaml:"ports"`       // "20000-29999"
 	RTPTimeout time.Duration `yaml:"rtp_timeout"` // a call without media for this long is ended; 0: never
 	Threads    int           `yaml:"threads"`     // 0: chosen from the number of CPUs
@@ -257,6 +259,12 @@ func (c *Config) problems() []*tandem.Error {
 	if a, err := netip.ParseAddr(c.Media.Address6); c.Media.Address6 != "" && (err != nil || !a.Is6() || a.IsUnspecified()) {
 		bad("media.address6", c.Media.Address6, "is not an IPv6 address", "name the address that peers send media to, or leave it out")
 	}
+	if a, err := netip.ParseAddr(c.Media.Advertise); c.Media.Advertise != "" && (err != nil || !a.Is4() || a.IsUnspecified() || a.IsMulticast()) {
+		bad("media.advertise", c.Media.Advertise, "is not an IPv4 address that peers can send to", "name the public address that stands for media.address, or leave it out")
+	}
+	if a, err := netip.ParseAddr(c.Media.Advertise6); c.Media.Advertise6 != "" && (err != nil || !a.Is6() || a.IsUnspecified() || a.IsMulticast() || c.Media.Address6 == "") {
+		bad("media.advertise6", c.Media.Advertise6, "is not an IPv6 address that stands for media.address6", "name the public address and media.address6, or leave it out")
+	}
 	if _, _, err := c.Media.portRange(); err != nil {
 		bad("media.ports", c.Media.Ports, err.Error(), "write first-last, as in 20000-29999; a call takes four ports")
 	}
@@ -305,4 +313,21 @@ func (m MediaConfig) portRange() (first, last uint16, err error) {
 		return 0, 0, errors.New("must start at 1024 or above and hold at least 4 ports")
 	}
 	return uint16(lo), uint16(hi), nil
+}
+
+// addresses are our media addresses and what stands for them in SDP; the
+// configuration is valid.
+func (m MediaConfig) addresses() (own []netip.Addr, public map[netip.Addr]netip.Addr) {
+	public = map[netip.Addr]netip.Addr{}
+	for _, pair := range [][2]string{{m.Address, m.Advertise}, {m.Address6, m.Advertise6}} {
+		if pair[0] == "" {
+			continue
+		}
+		a := netip.MustParseAddr(pair[0])
+		own = append(own, a)
+		if pair[1] != "" {
+			public[a] = netip.MustParseAddr(pair[1])
+		}
+	}
+	return own, public
 }

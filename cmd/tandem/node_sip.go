@@ -26,11 +26,7 @@ func (n *Node) startMedia(context.Context) error {
 	settings := relay.DefaultConfig()
 	settings.PortMin, settings.PortMax = first, last
 	settings.RTPTimeout = n.config.Media.RTPTimeout
-	for _, text := range []string{n.config.Media.Address, n.config.Media.Address6} {
-		if text != "" {
-			settings.Addresses = append(settings.Addresses, netip.MustParseAddr(text)) // validated with the configuration
-		}
-	}
+	settings.Addresses, settings.Advertise = n.config.Media.addresses()
 	if n.config.Media.Threads > 0 {
 		settings.Threads = n.config.Media.Threads
 	}

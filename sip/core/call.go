@@ -171,7 +171,7 @@ func (c *Call) other(l *Leg) *Leg {
 
 // mediaProfile is what media towards a trunk must look like.
 func mediaProfile(v *TrunkView) tandem.MediaProfile {
-	return tandem.MediaProfile{SRTP: v.SRTP, Teams: v.Kind == tandem.TrunkTeams}
+	return tandem.MediaProfile{SRTP: v.SRTP, Teams: v.Kind == tandem.TrunkTeams, PeerSources: v.MediaSources}
 }
 
 // live describes the call for people.

@@ -106,7 +106,7 @@ func Sample() tandem.Directory {
 	return tandem.Directory{
 		Trunks: []tandem.Trunk{{ID: "east", Kind: tandem.TrunkCarrier, Network: hostile, Carrier: "East", Transport: tandem.UDP, SRTP: tandem.SRTPOptional,
 			Endpoints: []tandem.Endpoint{{Host: "sip.example.net", Port: 5060, Address: netip.MustParseAddr("192.0.2.7")}, {Host: "2001:db8::1", Port: 5060}},
-			Sources:   []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}, TLSNames: []string{"sip.example.net"},
+			Sources:   []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}, TLSNames: []string{"sip.example.net"}, MediaSources: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")},
 			FQDN: "sbc.example.net", OptionsInterval: tandem.Duration(time.Minute), ResponseTimeout: tandem.Duration(1500 * time.Millisecond),
 			AnswerTimeout: tandem.Duration(time.Minute), NextOn: tandem.OutcomeSet{Statuses: []tandem.SIPStatus{503}, Kinds: []tandem.OutcomeKind{tandem.OutcomeSilence}},
 			Priority: 2, Weight: 3, SendPAI: true, SendDiversion: true, SendHistoryInfo: true, SessionExpires: tandem.Duration(30 * time.Minute), Relay183: true, Lab: true, Disabled: true}},
