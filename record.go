@@ -12,6 +12,9 @@ const (
 	FactAnswer     FactKind = 2 // a B-leg answered: billing runs
 	FactCheckpoint FactKind = 3 // still up
 	FactEnd        FactKind = 4 // final: rows are made from this one
+	// FactAlive speaks of the node and carries no call: it was at work at that
+	// instant, so every call on record without an end was still up.
+	FactAlive FactKind = 5
 )
 
 func (k FactKind) String() string {
@@ -24,6 +27,8 @@ func (k FactKind) String() string {
 		return "checkpoint"
 	case FactEnd:
 		return "end"
+	case FactAlive:
+		return "alive"
 	}
 	return "unknown"
 }

@@ -228,7 +228,8 @@ func (p *Pipeline) priced(pos tandem.JournalPos, rows []tandem.CDR) {
 	close(p.moved)
 	p.moved = make(chan struct{})
 	// While the writer is stuck the ledger saves its own progress; replaying a second of it costs nothing but time.
-	if p.deps.Clock().Sub(p.saved) > time.Second {
+	// Facts without rows are not worth a save: alive facts come each second.
+	if len(rows) > 0 && p.deps.Clock().Sub(p.saved) > time.Second {
 		p.save()
 	}
 	p.mu.Unlock()

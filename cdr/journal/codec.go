@@ -137,6 +137,11 @@ func putSeq(payload []byte, seq uint64) { binary.LittleEndian.PutUint64(payload[
 
 func seqOf(payload []byte) uint64 { return binary.LittleEndian.Uint64(payload[1:]) }
 
+func instantOf(payload []byte) time.Time {
+	d := decoder{b: payload[9:]}
+	return d.time()
+}
+
 func correlationOf(payload []byte) (id uuid.UUID) {
 	copy(id[:], payload[17:])
 	return id

@@ -24,6 +24,14 @@ type Config struct {
 	// HardLimit bounds memory. Between the two only calls in progress write,
 	// about 1 KB a fact: 56 MiB carries 50,000 of them over a stalled disk.
 	HardLimit int
+	// AliveEvery is how often an alive fact says that the calls on record were
+	// still up, while there are any: a crash shortens a call by this much at most,
+	// and a second costs one small write and sync, whatever the number of calls.
+	AliveEvery time.Duration
+	// CheckpointEvery is how often a connected call gives a sign of life of its
+	// own. A call that missed it is not lengthened by alive facts: its end was
+	// lost, or the clock was set.
+	CheckpointEvery time.Duration
 	// Reserve is disk space held back in a file of its own, and given up when the
 	// disk is full so that calls in progress can still be recorded.
 	Reserve int64
@@ -32,7 +40,7 @@ type Config struct {
 // DefaultConfig is Config for a folder with the documented defaults.
 func DefaultConfig(dir string) Config {
 	return Config{Dir: dir, SegmentSize: 64 << 20, SyncEvery: 5 * time.Millisecond, Retention: 48 * time.Hour,
-		SoftLimit: 8 << 20, HardLimit: 64 << 20, Reserve: 16 << 20}
+		AliveEvery: time.Second, CheckpointEvery: time.Minute, SoftLimit: 8 << 20, HardLimit: 64 << 20, Reserve: 16 << 20}
 }
 
 func (c Config) withDefaults() Config {
@@ -47,6 +55,12 @@ func (c Config) withDefaults() Config {
 		c.Retention = 0
 	} else if c.Retention == 0 {
 		c.Retention = d.Retention
+	}
+	if c.AliveEvery <= 0 {
+		c.AliveEvery = d.AliveEvery
+	}
+	if c.CheckpointEvery <= 0 {
+		c.CheckpointEvery = d.CheckpointEvery
 	}
 	if c.SoftLimit <= 0 {
 		c.SoftLimit = d.SoftLimit
@@ -101,6 +115,6 @@ type Recovery struct {
 	Facts       int   // frames read back
 	CutBytes    int64 // torn tail that was cut
 	Damaged     int   // damaged stretches that were set aside
-	ClosedCalls int   // calls that a crash had left open, ended at their last checkpoint
+	ClosedCalls int   // calls that a crash had left open, ended at their last sign of life
 	Took        time.Duration
 }

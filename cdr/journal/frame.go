@@ -60,7 +60,7 @@ func parseFrame(b []byte) (kind tandem.FactKind, payload []byte, size int, state
 		return 0, nil, 0, frameBad
 	}
 	kind = tandem.FactKind(frame[8])
-	if kind < tandem.FactStart || kind > tandem.FactEnd {
+	if kind < tandem.FactStart || kind > tandem.FactAlive {
 		return 0, nil, 0, frameBad
 	}
 	return kind, frame[frameHead:], size, frameOK

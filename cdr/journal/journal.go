@@ -40,6 +40,7 @@ type Journal struct {
 	watch   chan struct{}        // closed when synced moves; remade then
 	lastErr string
 	onWrite []func(seq uint64)
+	ready   bool // the calls that a crash left open have their ends: alive facts may follow
 	closed  bool
 
 	written, synced   atomic.Uint64
@@ -112,6 +113,9 @@ func Open(cfg Config, deps Deps) (*Journal, error) {
 	for i := range orphans {
 		j.Record(0, tandem.FactEnd, deps.Clock(), &orphans[i])
 	}
+	j.mu.Lock()
+	j.ready = true
+	j.mu.Unlock()
 	if len(orphans) > 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()

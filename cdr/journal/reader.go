@@ -143,6 +143,10 @@ func (r *Reader) step() (fact tandem.JournalFact, ok bool, err error) {
 		r.next = seq + 1
 		return tandem.JournalFact{Pos: tandem.JournalPos(seq), Kind: kind}, true, nil
 	}
+	if kind == tandem.FactAlive {
+		r.next = seq + 1
+		return tandem.JournalFact{Pos: tandem.JournalPos(seq), Kind: kind, At: instantOf(payload)}, true, nil
+	}
 	pos, at, call, err := decodePayload(payload)
 	r.next = seq + 1
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 // recover reads back what counts: from the low-water mark on (see
 // saveLowWater), cuts the torn tail, sets damage aside, and returns the calls
-// without an end, ended at their last checkpoint.
+// without an end, ended at their last sign of life.
 func (j *Journal) recover() ([]tandem.CallRecord, error) {
 	began := time.Now()
 	segs, err := listSegments(j.fs, j.cfg.Dir, j.clock())
@@ -29,6 +29,7 @@ func (j *Journal) recover() ([]tandem.CallRecord, error) {
 		seq uint64
 	}
 	open := map[uuid.UUID]place{}
+	var alive time.Time
 	for i := min(segmentOf(segs, max(low, 1)), len(segs)); i < len(segs); i++ {
 		seg, limit := segs[i], limitOf(segs, i)
 		next = max(next, seg.first)
@@ -60,6 +61,10 @@ func (j *Journal) recover() ([]tandem.CallRecord, error) {
 			}
 			j.recovery.Facts++
 			next = max(next, sc.seq+1)
+			if kind == tandem.FactAlive {
+				alive = instantOf(payload)
+				continue
+			}
 			id := correlationOf(payload)
 			if kind == tandem.FactEnd {
 				delete(open, id)
@@ -81,6 +86,8 @@ func (j *Journal) recover() ([]tandem.CallRecord, error) {
 			j.alarm("a call left open by a crash is not readable", err, "corr_id", id)
 			continue
 		}
+		j.stillUp(&call, alive)
+		closeAtCheckpoint(&call)
 		orphans = append(orphans, call)
 	}
 	j.recovery.ClosedCalls = len(orphans)
@@ -154,17 +161,15 @@ func (j *Journal) readCall(seg *segment, off int64) (tandem.CallRecord, error) {
 	if err != nil {
 		return tandem.CallRecord{}, err
 	}
-	CloseAtCheckpoint(&call, at)
+	if call.Checkpoint.IsZero() {
+		call.Checkpoint = at
+	}
 	return call, nil
 }
 
-// CloseAtCheckpoint ends a call whose engine died: connected legs are billed to
-// the last instant at which they were known to be up, the others failed. at
-// stands in when the record has no checkpoint.
-func CloseAtCheckpoint(c *tandem.CallRecord, at time.Time) {
-	if c.Checkpoint.IsZero() {
-		c.Checkpoint = at
-	}
+// closeAtCheckpoint ends a call whose engine died: connected legs are billed to
+// the last instant at which they were known to be up, the others failed.
+func closeAtCheckpoint(c *tandem.CallRecord) {
 	c.Recovered = true
 	for i := range c.Legs {
 		l := &c.Legs[i]

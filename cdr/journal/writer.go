@@ -13,6 +13,8 @@ func (j *Journal) writeLoop() {
 	defer close(j.writerDone)
 	spaceCheck := time.NewTicker(time.Second)
 	defer spaceCheck.Stop()
+	alive := time.NewTicker(j.cfg.AliveEvery)
+	defer alive.Stop()
 	for {
 		quitting := false
 		select {
@@ -20,6 +22,10 @@ func (j *Journal) writeLoop() {
 		case <-spaceCheck.C:
 			j.regainSpace()
 			continue
+		case <-alive.C:
+			if !j.recordAlive() {
+				continue
+			}
 		case <-j.quit:
 			quitting = true
 		}

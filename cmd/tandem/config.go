@@ -75,7 +75,7 @@ type RoutingConfig struct {
 // RecordsConfig is the journal.
 type RecordsConfig struct {
 	SyncEvery       time.Duration `yaml:"sync_every"`       // longest time between a fact and its fsync
-	CheckpointEvery time.Duration `yaml:"checkpoint_every"` // of long calls: a crash loses at most this much of one
+	CheckpointEvery time.Duration `yaml:"checkpoint_every"` // of long calls: a crash loses at most this much of their media counters
 }
 
 // ClickHouseConfig says where rows go.

@@ -121,7 +121,7 @@ func (n *Node) openData(ctx context.Context) error {
 	n.onClose(func() { n.logError("close store", n.store.Close()) })
 
 	settings := journal.DefaultConfig(filepath.Join(n.config.Data, "journal"))
-	settings.SyncEvery = n.config.Records.SyncEvery
+	settings.SyncEvery, settings.CheckpointEvery = n.config.Records.SyncEvery, n.config.Records.CheckpointEvery
 	n.journal, err = journal.Open(settings, journal.Deps{Logger: n.log})
 	if err != nil {
 		return err
