@@ -36,6 +36,9 @@ func (s *Stream) take(data, plain []byte, from netip.AddrPort, packet *rtp.Packe
 	if s.peer.IsValid() && from != s.peer {
 		s.foreign.Add(1)
 	}
+	if s.decrypt == nil && s.opt.Secure {
+		return // the answer with its key is still on the way
+	}
 	if s.decrypt != nil {
 		var err error
 		if data, err = s.decrypt.DecryptRTP(plain, data, nil); err != nil {
@@ -48,6 +51,7 @@ func (s *Stream) take(data, plain []byte, from netip.AddrPort, packet *rtp.Packe
 		return
 	}
 	s.received.Add(1)
+	s.opt.tap(false, &packet.Header, packet.Payload)
 	s.heard.packet(packet.SequenceNumber, packet.PayloadType, packet.Payload, time.Now())
 	if s.wav != nil {
 		s.wav.add(packet.PayloadType, packet.Payload)

@@ -1,6 +1,9 @@
 package player
 
-import "math"
+import (
+	"math"
+	"math/rand/v2"
+)
 
 // samples per 20 ms frame at 8 kHz. Every tone that is a multiple of 50 Hz has
 // a whole number of periods in it, so one frame repeated is the tone.
@@ -31,6 +34,18 @@ func sweepSound(low, high int) sound {
 			at := float64(f*samples+i) / (frames * samples)
 			phase += 2 * math.Pi * (float64(low) + at*float64(high-low)) / rate
 			out[f][i] = int16(8000 * math.Sin(phase))
+		}
+	}
+	return out
+}
+
+// noiseSound is 4 s of noise that another seed makes otherwise.
+func noiseSound(seed uint32) sound {
+	random := rand.New(rand.NewPCG(uint64(seed), 1))
+	out := make(sound, 200)
+	for f := range out {
+		for i := range out[f] {
+			out[f][i] = int16(random.IntN(16000) - 8000)
 		}
 	}
 	return out

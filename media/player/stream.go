@@ -20,7 +20,8 @@ import (
 // Source is what a stream plays.
 type Source string
 
-// The sources. Echo sends back what it receives, packet by packet. None has no
+// The sources. Echo sends back what it receives, packet by packet. Noise is
+// another payload in every packet of 4 s. None has no
 // sockets: descriptions are written and read as usual, with the discard port,
 // for load tests of signalling.
 const (
@@ -29,6 +30,7 @@ const (
 	Sweep   Source = "sweep"
 	Echo    Source = "echo"
 	Silence Source = "silence"
+	Noise   Source = "noise"
 )
 
 // Options of a stream.
@@ -43,6 +45,28 @@ type Options struct {
 	Teams bool
 	// Name of the WAV file when the player records.
 	Name string
+	// Tap, when not nil, sees every packet in the clear as it is sent and as it
+	// is taken, in order; it must not keep payload. It is called with the stream locked.
+	Tap func(Packet)
+	// Opened, when not nil, is given the stream as soon as it has its ports.
+	Opened func(*Stream)
+}
+
+// Packet is an RTP packet as a tap sees it.
+type Packet struct {
+	Sent        bool
+	SSRC        uint32
+	Sequence    uint16
+	Timestamp   uint32
+	PayloadType uint8
+	Marker      bool
+	Payload     []byte
+}
+
+func (o *Options) tap(sent bool, h *rtp.Header, payload []byte) {
+	if o.Tap != nil {
+		o.Tap(Packet{sent, h.SSRC, h.SequenceNumber, h.Timestamp, h.PayloadType, h.Marker, payload})
+	}
 }
 
 // Counters of a stream.
@@ -139,6 +163,9 @@ func (p *Player) Open(opt Options) (*Stream, error) {
 	s.wg.Add(2)
 	go s.read()
 	go s.readRTCP()
+	if opt.Opened != nil {
+		opt.Opened(s)
+	}
 	return s, nil
 }
 
@@ -176,6 +203,15 @@ func (s *Stream) Counters() Counters {
 		RTCPSent: s.rtcpSent, RTCPIn: s.rtcpIn.Load()}
 	c.Lost, c.MaxGap, c.HeardHz = s.heard.report()
 	return c
+}
+
+// Renumber makes the next packet begin at a synchronisation source, sequence
+// number and timestamp: for wraps, and for a source that changes. Within one
+// source a secured stream may not jump by more than 32,767 numbers (RFC 3711 3.3.1).
+func (s *Stream) Renumber(ssrc uint32, seq uint16, timestamp uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.header.SSRC, s.header.SequenceNumber, s.header.Timestamp, s.header.Marker = ssrc, seq, timestamp, true
 }
 
 // Negotiated tells the codec and the SRTP suite; both "" before the answer.
@@ -382,6 +418,8 @@ func (s *Stream) keys(ours, theirs Crypto) error {
 
 func (s *Stream) sound() sound {
 	switch s.opt.Source {
+	case Noise:
+		return noiseSound(s.header.SSRC)
 	case Sweep:
 		return sweepSound(300, 3000)
 	case Silence, Echo:
@@ -464,6 +502,7 @@ func (s *Stream) send(payload []byte) {
 		return
 	}
 	copy(packet[n:], payload)
+	s.opt.tap(true, &s.header, payload)
 	s.header.SequenceNumber++
 	s.header.Timestamp += samples
 	s.header.Marker = false

@@ -19,6 +19,8 @@ type end struct {
 	agreed, secure, mux bool
 	rx                  *srtp.Receiver
 	rxKey               srtp.Crypto
+	old                 *srtp.Receiver // of the key before, until oldUntil
+	oldUntil            time.Duration
 	tx                  *srtp.Sender
 	txKey               srtp.Key
 	rtp, rtcp           latch
@@ -34,7 +36,11 @@ type end struct {
 // obey puts in force what was negotiated. An unchanged key keeps its context
 // with rollover counters and replay windows, a new one starts afresh; the same
 // goes for the latched address.
-func (e *end) obey(l *sdp.Leg) {
+//
+// A peer that gave a new key in an offer protects by the old one until our answer
+// has reached it, so packets of both keys come for a while (RFC 4568 6.4 says
+// nothing of how long).
+func (e *end) obey(l *sdp.Leg, now time.Duration) {
 	e.agreed = l.Agreed
 	if !l.Agreed {
 		return
@@ -42,6 +48,7 @@ func (e *end) obey(l *sdp.Leg) {
 	e.secure, e.mux = l.Secure, l.Mux
 	if l.Secure {
 		if e.rx == nil || !e.rxKey.Key.Equal(l.Receive.Key) || e.rxKey.MKI != l.Receive.MKI {
+			e.old, e.oldUntil = e.rx, now+keyOverlap
 			e.rx, e.rxKey = srtp.NewReceiver(l.Receive.Key, l.Receive.MKI), l.Receive
 		}
 		if e.tx == nil || !e.txKey.Equal(l.Send) {
@@ -95,13 +102,7 @@ func (e *end) receive(buf []byte, n int, onRTCP bool, from netip.AddrPort, now t
 		return
 	}
 	if e.secure {
-		var err error
-		if isRTCP {
-			n, err = e.rx.RTCP(buf[:n])
-		} else {
-			n, err = e.rx.RTP(buf[:n])
-		}
-		if err != nil {
+		if n = e.open(buf[:n], isRTCP, now); n == 0 {
 			e.in.dropped++
 			return
 		}
@@ -118,6 +119,36 @@ func (e *end) receive(buf []byte, n int, onRTCP bool, from netip.AddrPort, now t
 		e.in.take(buf, size, e.clocks[buf[1]&0x7f], now)
 	}
 	e.session.ends[e.side.Other()].send(buf, n, isRTCP, now)
+}
+
+// keyOverlap is how long the key before is still taken: our 200 may be lost and
+// sent again three times (T1 0.5 s, 1 s, 2 s).
+const keyOverlap = 4 * time.Second
+
+// open authenticates and decrypts a packet and returns its length, 0 when it is not the side's.
+func (e *end) open(p []byte, isRTCP bool, now time.Duration) int {
+	n, err := opened(e.rx, p, isRTCP)
+	if err == nil {
+		return n
+	}
+	if e.old == nil {
+		return 0
+	}
+	if now > e.oldUntil {
+		e.old = nil
+		return 0
+	}
+	if n, err = opened(e.old, p, isRTCP); err != nil {
+		return 0
+	}
+	return n
+}
+
+func opened(r *srtp.Receiver, p []byte, isRTCP bool) (int, error) {
+	if isRTCP {
+		return r.RTCP(p)
+	}
+	return r.RTP(p)
 }
 
 // send protects and sends one packet to the side.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,6 +138,44 @@ func TestReinviteKeys(t *testing.T) {
 		b.passes(a)
 		a.ssrc = 0x2000 // another source after a transfer
 		a.passes(b)
+	})
+}
+
+// TestOldKeyUntilTheAnswerArrives: a peer that re-keys by re-INVITE goes on with
+// its old key until it has our answer; those packets are no gap, for a while.
+func TestOldKeyUntilTheAnswerArrives(t *testing.T) {
+	both(t, func(t *testing.T, cfg Config) {
+		var late atomic.Int64
+		clock := func() time.Time { return time.Now().Add(time.Duration(late.Load())) }
+		a, b := newPeer(t, "127.0.0.1", true), newPeer(t, "127.0.0.1", false)
+		s := join(t, newPool(t, cfg, Deps{Clock: clock}), a, b)
+		a.seq = 65530
+		for range 10 { // past a rollover, which the old key's context must keep
+			a.passes(b)
+		}
+		before := a.tx
+		plain := a.packet(40)
+		replay := a.wire(plain)
+		a.put(a.rtp, a.toRTP, replay)
+		b.expect(plain)
+		a.rekey()
+		negotiate(t, s, tandem.SideA, a, b)
+		after := a.tx
+		for range 3 {
+			a.tx = before
+			a.passes(b)
+			a.tx = after
+			a.passes(b)
+		}
+		a.put(a.rtp, a.toRTP, replay)
+		late.Store(int64(keyOverlap + time.Second))
+		a.tx = before
+		a.put(a.rtp, a.toRTP, a.wire(a.packet(40)))
+		a.tx = after
+		a.passes(b)
+		if rx, _ := s.Stats(tandem.SideA); rx.Dropped != 2 {
+			t.Errorf("dropped %d packets, want the replay and the one of a key long gone", rx.Dropped)
+		}
 	})
 }
 

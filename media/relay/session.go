@@ -145,7 +145,7 @@ func (s *session) obey() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.ends {
-		s.ends[i].obey(&legs[i])
+		s.ends[i].obey(&legs[i], now)
 		if settled || !legs[i].Agreed { // an open offer changes nothing about who should send
 			s.ends[i].flow(legs[i].Flowing, now)
 		}

@@ -16,12 +16,13 @@ const (
 	MediaSweep   Media = "sweep"
 	MediaEcho    Media = "echo"
 	MediaSilence Media = "silence"
+	MediaNoise   Media = "noise" // no packet like another: for comparing bit by bit
 	MediaNone    Media = "none"
 )
 
 func (m Media) known() bool {
 	switch m {
-	case "", MediaTone, MediaSweep, MediaEcho, MediaSilence, MediaNone:
+	case "", MediaTone, MediaSweep, MediaEcho, MediaSilence, MediaNoise, MediaNone:
 		return true
 	}
 	return false

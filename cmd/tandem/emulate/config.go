@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"tandem"
+	"tandem/media/player"
 )
 
 // Mode says how a tenant is told apart on the trunk (microsoft-teams-trunk.md 9.1).
@@ -29,6 +30,8 @@ type MediaConfig struct {
 	PortMin uint16 `json:"port_min,omitempty"`
 	PortMax uint16 `json:"port_max,omitempty"`
 	Record  string `json:"record,omitempty"` // folder for a WAV file of what each call heard
+	// Stream, when not nil, may change the options of every stream before it opens, for tests.
+	Stream func(*player.Options) `json:"-"`
 }
 
 // TeamsListener is one of Microsoft's proxies: its public name and where it listens.
@@ -261,7 +264,7 @@ func (p *problems) behaviour(field string, b Behaviour) {
 		p.add(field+".status", fmt.Sprintf("%d is not a final SIP status", b.Status), "use 200 to 699, or leave it out to answer")
 	}
 	if !b.Media.known() {
-		p.add(field+".media", fmt.Sprintf("%q is unknown", tandem.Clip(string(b.Media), 20)), "use tone, sweep, echo, silence or none")
+		p.add(field+".media", fmt.Sprintf("%q is unknown", tandem.Clip(string(b.Media), 20)), "use tone, sweep, echo, silence, noise or none")
 	}
 	if b.ToneHz < 0 || b.ToneHz > 3400 || b.ToneHz%50 != 0 {
 		p.add(field+".tone_hz", fmt.Sprintf("%d Hz cannot be played", b.ToneHz), "use a multiple of 50 up to 3400")

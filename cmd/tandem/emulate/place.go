@@ -14,7 +14,7 @@ import (
 func (st *station) start(spec CallSpec, listener string, to ua.Target, build func(offer []byte) *ua.Message) (*record, error) {
 	if !spec.Media.known() || spec.ToneHz < 0 || spec.ToneHz > 3400 || spec.ToneHz%50 != 0 {
 		return nil, &tandem.Error{Kind: tandem.KindInvalid, Field: "media", Message: fmt.Sprintf("media %q at %d Hz cannot be played", tandem.Clip(string(spec.Media), 20), spec.ToneHz),
-			Mend: "use tone, sweep, echo, silence or none, and a multiple of 50 Hz up to 3400"}
+			Mend: "use tone, sweep, echo, silence, noise or none, and a multiple of 50 Hz up to 3400"}
 	}
 	for _, h := range spec.Headers {
 		if !ua.Clean(h.Name) || !ua.Clean(h.Value) || h.Name == "" {

@@ -32,6 +32,9 @@ func (st *station) openStream(media Media, hz int, name string) (*player.Stream,
 	if opt.Hz == 0 {
 		opt.Hz = 1000
 	}
+	if st.options != nil {
+		st.options(&opt)
+	}
 	return st.player.Open(opt)
 }
 

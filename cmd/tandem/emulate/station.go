@@ -43,6 +43,7 @@ type station struct {
 	log     *slog.Logger
 	ep      *ua.Endpoint
 	player  *player.Player
+	options func(*player.Options)
 	faults  faultTable
 	control *controlServer
 
@@ -419,6 +420,7 @@ func (st *station) startPlayer(m MediaConfig, fallback netip.Addr) {
 	if !m.Address.IsValid() {
 		m.Address = fallback
 	}
+	st.options = m.Stream
 	st.player = player.New(player.Config{Address: m.Address, PortMin: m.PortMin, PortMax: m.PortMax, Record: m.Record, Lost: st.lose, Logger: st.log})
 }
 
