@@ -21,6 +21,20 @@ type cursors struct {
 	CutTo   tandem.JournalPos `json:"cut_to"`
 }
 
+// last is the highest position that was read for pricing or delivery.
+func (c cursors) last() tandem.JournalPos { return max(c.Ledger, c.Writer, c.CutTo) }
+
+// Progress is how far the delivery of this folder is on record: the highest
+// position that was read, and the one up to which rows are stored. The journal
+// must not give positions up to read out again, whatever its end looks like
+// after damage: a fact there would never be read.
+func Progress(dir string) (read, stored tandem.JournalPos, err error) {
+	c, err := loadCursors(filepath.Join(dir, cursorName))
+	return c.last(), c.Writer, err
+}
+
+const cursorName = "delivery.json"
+
 type cursorFile struct {
 	Cursors json.RawMessage `json:"cursors"`
 	CRC32   uint32          `json:"crc32"`

@@ -111,7 +111,7 @@ func NewPipeline(cfg Config, deps Deps) (*Pipeline, error) {
 	if deps.Release == nil {
 		deps.Release = func(tandem.JournalPos) {}
 	}
-	p := &Pipeline{cfg: cfg, deps: deps, rows: Assembler{MOS: cfg.MOS}, path: filepath.Join(cfg.Dir, "delivery.json"),
+	p := &Pipeline{cfg: cfg, deps: deps, rows: Assembler{MOS: cfg.MOS}, path: filepath.Join(cfg.Dir, cursorName),
 		charges: map[uuid.UUID]tandem.Charge{}, moved: make(chan struct{}), wake: make(chan struct{}, 1)}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, &tandem.Error{Kind: tandem.KindUnavailable, Field: cfg.Dir, Message: "the delivery folder can't be made", Mend: "give a folder that tandem may write to", Err: err}

@@ -341,3 +341,52 @@ func TestDamagedCursorIsRefusedWithItsMend(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// The last facts of the journal were delivered, then the disk lost them: what
+// is recorded next must not get their positions, or nobody would read it.
+func TestDamagedEndNeverGivesDeliveredPositionsOutAgain(t *testing.T) {
+	damages := map[string]func(b []byte) []byte{
+		"last frame flipped": func(b []byte) []byte { b[len(b)-20] ^= 1; return b },
+		"last frames cut":    func(b []byte) []byte { return b[:len(b)-700] },
+		"all frames zeros":   func(b []byte) []byte { clear(b[16:]); return b },
+	}
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.start()
+			r.calls(0, 5)
+			r.flush()
+			r.stop()
+			dir := filepath.Join(r.dir, "journal")
+			if err := r.j.Close(); err != nil {
+				t.Fatal(err)
+			}
+			segments, _ := filepath.Glob(filepath.Join(dir, "*.seg"))
+			path := segments[len(segments)-1]
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, damage(b), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			os.Remove(filepath.Join(dir, "lowwater"))
+			floor, _, err := Progress(filepath.Join(r.dir, "delivery"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.j, err = journal.Open(journal.Config{Dir: dir, SyncEvery: time.Millisecond, Reserve: 1 << 16, Floor: floor}, journal.Deps{
+				Delivered: func(c *tandem.CallRecord) bool { _, booked := r.books.booked[tandem.LegID(c.Correlation, 0)]; return booked }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.j.Close()
+			r.start()
+			r.flush() // must not wait for facts that are gone
+			r.calls(5, 10)
+			r.flush()
+			r.wantExactly(10)
+			r.stop()
+		})
+	}
+}

@@ -32,6 +32,9 @@ type Config struct {
 	// own. A call that missed it is not lengthened by alive facts: its end was
 	// lost, or the clock was set.
 	CheckpointEvery time.Duration
+	// Floor is the highest position that a reader has on record: new facts get
+	// higher ones, also when damage took the journal's end away.
+	Floor tandem.JournalPos
 	// Reserve is disk space held back in a file of its own, and given up when the
 	// disk is full so that calls in progress can still be recorded.
 	Reserve int64
@@ -79,6 +82,9 @@ type Deps struct {
 	Clock  func() time.Time
 	Logger *slog.Logger
 	FS     FS
+	// Delivered, when set, is asked when damage took the journal's end away:
+	// whether the end of this call had been delivered, so that it gets no second one.
+	Delivered func(call *tandem.CallRecord) bool
 }
 
 func (d Deps) withDefaults() Deps {
@@ -115,6 +121,7 @@ type Recovery struct {
 	Facts       int   // frames read back
 	CutBytes    int64 // torn tail that was cut
 	Damaged     int   // damaged stretches that were set aside
+	Lost        int   // positions at the end that readers had seen and that are gone
 	ClosedCalls int   // calls that a crash had left open, ended at their last sign of life
 	Took        time.Duration
 }

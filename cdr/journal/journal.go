@@ -111,11 +111,17 @@ func Open(cfg Config, deps Deps) (*Journal, error) {
 	go j.writeLoop()
 	go j.syncLoop()
 	for i := range orphans {
+		if c := &orphans[i]; j.recovery.Lost > 0 && deps.Delivered != nil && deps.Delivered(c) {
+			c.Legs = nil // an end without legs makes no rows
+		}
 		j.Record(0, tandem.FactEnd, deps.Clock(), &orphans[i])
 	}
 	j.mu.Lock()
 	j.ready = true
 	j.mu.Unlock()
+	if j.recovery.Lost > 0 && j.appendAlive(true) { // something to read behind the gap: readers wait for facts
+		signal(j.wake)
+	}
 	if len(orphans) > 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()

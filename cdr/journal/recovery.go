@@ -75,6 +75,11 @@ func (j *Journal) recover() ([]tandem.CallRecord, error) {
 		f.Close()
 	}
 	j.next = max(next, 1)
+	if floor := uint64(j.cfg.Floor); floor >= j.next {
+		j.recovery.Lost = int(floor - j.next + 1)
+		j.alarm("the end of the journal is gone, readers were further", errDamage, "from", j.next, "to", floor)
+		j.next = floor + 1
+	}
 	j.written.Store(j.next - 1)
 	j.synced.Store(j.next - 1)
 

@@ -121,8 +121,15 @@ func (n *Node) openData(ctx context.Context) error {
 	n.onClose(func() { n.logError("close store", n.store.Close()) })
 
 	settings := journal.DefaultConfig(filepath.Join(n.config.Data, "journal"))
+	read, stored, err := cdr.Progress(settings.Dir)
+	if err != nil {
+		return err
+	}
+	settings.Floor = read
 	settings.SyncEvery, settings.CheckpointEvery = n.config.Records.SyncEvery, n.config.Records.CheckpointEvery
-	n.journal, err = journal.Open(settings, journal.Deps{Logger: n.log})
+	n.journal, err = journal.Open(settings, journal.Deps{Logger: n.log, Delivered: func(call *tandem.CallRecord) bool {
+		return n.store.Booked(ctx, call, stored)
+	}})
 	if err != nil {
 		return err
 	}

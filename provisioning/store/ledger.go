@@ -233,3 +233,18 @@ func (s *Store) Balances(ctx context.Context) ([]provisioning.Balance, error) {
 	}
 	return out, describe(s.path, rows.Err())
 }
+
+// Booked reports whether a leg of the call was booked for a fact up to pos.
+func (s *Store) Booked(ctx context.Context, call *tandem.CallRecord, pos tandem.JournalPos) (booked bool) {
+	_ = s.Books(ctx, func(tx tandem.LedgerTx) error { // an error: not known, the caller goes the way of a call that was not
+		for i := range call.Legs {
+			e, found, err := tx.Entry(tandem.LegID(call.Correlation, i))
+			if err != nil {
+				return err
+			}
+			booked = booked || found && e.Pos <= pos
+		}
+		return nil
+	})
+	return booked
+}
