@@ -6,7 +6,7 @@ FUZZTIME  ?= 5s
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -X main.version=$(VERSION)
 
-.PHONY: menu run test test-short race lint fuzz bench golden build setup setup-test clean
+.PHONY: menu run test test-short race lint fuzz bench microbench golden build setup setup-test setup-bench clean
 
 menu: ## print this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,12 @@ lint: ## gofmt, go vet, staticcheck
 fuzz: ## every fuzz target for FUZZTIME (default 5s each; 10000x is a count)
 	@scripts/fuzz.sh $(FUZZTIME)
 
-bench: ## the benchmarks beside the code
+# QUICK=1 is the short form. ARGS goes to the program: go run ./bench/run -help
+BENCHOUT = bench/results/$(shell date -u +%Y-%m-%d-%H%M)-$(shell git rev-parse --short HEAD 2>/dev/null).md
+bench: setup-bench build ## CPU, memory and latency per call beside sipgo, Kamailio and the floor (25 min; QUICK=1: 3 min)
+	$(GO) run ./bench/run $(if $(QUICK),-quick,-out $(BENCHOUT)) -tandem $(BIN) $(ARGS)
+
+microbench: ## the benchmarks beside the code
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 golden: ## rewrite golden files; review the diff
@@ -51,6 +56,9 @@ setup: ## what `make run` needs: the ClickHouse library
 
 setup-test: setup ## what `make test` needs besides: SIPp, Chromium
 	@scripts/setup.sh --test
+
+setup-bench: setup ## what `make bench` needs besides: SIPp, Kamailio, rtpengine
+	@scripts/setup.sh --bench
 
 clean: ## remove built files and the demo's data folder
 	rm -rf bin tandem-data

@@ -4,6 +4,7 @@
 # all is there.
 #   scripts/setup.sh          what `make run` needs
 #   scripts/setup.sh --test   and what `make test` needs
+#   scripts/setup.sh --bench  and what `make bench` needs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,6 +21,12 @@ if [ "${1:-}" = "--test" ]; then
 	debian sipp sip-tester
 	debian chromium chromium
 fi
+if [ "${1:-}" = "--bench" ]; then
+	debian sipp sip-tester
+	debian taskset util-linux
+	debian kamailio kamailio
+	debian rtpengine rtpengine-daemon
+fi
 
 if [ ${#missing[@]} -gt 0 ]; then
 	say "installing Debian packages: ${missing[*]}"
@@ -35,6 +42,12 @@ if [ ${#missing[@]} -gt 0 ]; then
 			say "root is needed. Run: sudo apt-get update && sudo apt-get install -y ${missing[*]}"
 			exit 1
 		fi
+	fi
+	policy=/usr/sbin/policy-rc.d
+	if [ "${1:-}" = "--bench" ] && [ ! -e "$policy" ]; then # we run the rivals by hand: no service of theirs shall take port 5060
+		printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+		"${as_root[@]}" chmod 755 "$policy"
+		trap '"${as_root[@]}" rm -f "$policy"' EXIT
 	fi
 	log=$(mktemp)
 	if ! { "${as_root[@]}" apt-get update -q && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A system is what is measured. Each run starts it anew.
+type system interface {
+	name() string
+	// start runs it and returns when it takes calls.
+	start(ctx context.Context, r *rig) error
+	pid() int
+	// settle returns when everything that the calls so far cause is done, and
+	// what the system itself counted.
+	settle(ctx context.Context, calls int) (counts, error)
+	stop()
+}
+
+// counts is what a system says about itself.
+type counts struct {
+	Rows      int     `json:"rows,omitempty"`    // in ClickHouse
+	Facts     int     `json:"facts,omitempty"`   // in the journal
+	Inserts   int     `json:"inserts,omitempty"` // into ClickHouse
+	GCs       int     `json:"gcs,omitempty"`
+	GCPauseMs float64 `json:"gc_pause_p99_ms,omitempty"`
+	GCMaxMs   float64 `json:"gc_pause_max_ms,omitempty"`
+	Complaint string  `json:"complaint,omitempty"` // why the counts are wrong
+}
+
+// rig is what all runs share: addresses, built programs, folders.
+type rig struct {
+	net  string // the first three bytes of every address
+	root string // the repository
+	work string // a scratch folder on a real disk
+	sipg string // built rivals
+	fwd  string
+}
+
+func (r *rig) system() string { return r.net + ".10:5060" }
+func (r *rig) caller() string { return r.net + ".20:5070" }
+func (r *rig) callee() string { return r.net + ".30:5080" }
+
+// folder makes a new scratch folder.
+func (r *rig) folder(name string) (string, error) { return os.MkdirTemp(r.work, name+"-") }
+
+// awaitUDP waits until an address is bound: until binding it fails.
+func awaitUDP(ctx context.Context, c *child, address string) error {
+	own := netip.MustParseAddrPort(address)
+	for {
+		socket, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(own))
+		if err != nil {
+			return nil
+		}
+		_ = socket.Close()
+		select {
+		case <-c.done:
+			return fmt.Errorf("%s ended: %v\n%s", c.cmd.Path, c.err, c.tail())
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not listen on %s\n%s", c.cmd.Path, address, c.tail())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// plain is a system that is one program without any state to wait for.
+type plain struct {
+	title   string
+	command func(r *rig, dir string) ([]string, error)
+	process *child
+}
+
+func (p *plain) name() string { return p.title }
+func (p *plain) pid() int     { return p.process.pid() }
+func (p *plain) stop()        { p.process.end(3 * time.Second) }
+
+func (p *plain) start(ctx context.Context, r *rig) error {
+	dir, err := r.folder(p.title)
+	if err != nil {
+		return err
+	}
+	command, err := p.command(r, dir)
+	if err != nil {
+		return err
+	}
+	if p.process, err = startChild(systemCore, dir, command[0], command[1:]...); err != nil {
+		return err
+	}
+	return awaitUDP(ctx, p.process, r.system())
+}
+
+func (p *plain) settle(context.Context, int) (counts, error) {
+	if p.process.ended() {
+		return counts{}, fmt.Errorf("%s ended: %v\n%s", p.title, p.process.err, p.process.tail())
+	}
+	return counts{}, nil
+}
+
+// floor moves datagrams unread.
+func floor() system {
+	return &plain{title: "floor", command: func(r *rig, _ string) ([]string, error) {
+		return []string{r.fwd, "-listen", r.system(), "-a", r.caller(), "-b", r.callee()}, nil
+	}}
+}
+
+// thinSipgo is the feature-less B2BUA.
+func thinSipgo() system {
+	return &plain{title: "sipgo", command: func(r *rig, _ string) ([]string, error) {
+		return []string{r.sipg, "-listen", r.system(), "-target", r.callee()}, nil
+	}}
+}
+
+// kamailio is Debian's, as a dialog-stateful proxy.
+func kamailio() system {
+	return &plain{title: "kamailio", command: func(r *rig, dir string) ([]string, error) {
+		modules, _ := filepath.Glob("/usr/lib/*/kamailio/modules")
+		program, err := exec.LookPath("kamailio")
+		if err != nil || len(modules) == 0 {
+			return nil, fmt.Errorf("kamailio is not installed: run `make setup-bench`, or leave it out with -systems")
+		}
+		text, err := os.ReadFile(filepath.Join(r.root, "bench", "scenarios", "kamailio.cfg"))
+		if err != nil {
+			return nil, err
+		}
+		config := strings.ReplaceAll(string(text), "127.0.0.", r.net+".")
+		config = strings.ReplaceAll(config, "/usr/lib/x86_64-linux-gnu/kamailio/modules/", modules[0]+"/")
+		file := filepath.Join(dir, "kamailio.cfg")
+		if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
+			return nil, err
+		}
+		return []string{program, "-DD", "-E", "-f", file, "-Y", dir, "-w", dir, "-P", filepath.Join(dir, "pid"), "-m", "512"}, nil
+	}}
+}
