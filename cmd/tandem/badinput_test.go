@@ -141,7 +141,7 @@ func malformed(p *rawPeer) map[string]bent {
 		"no To":                 bend(options().drop("To"), 0),
 		"no Via":                bend(options().drop("Via"), 0),
 		"NUL in From":           bend(options().set("From", "\"a\x00b\" <sip:a@example.com>;tag=1"), 0),
-		"no branch in Via":      bend(invite().set("Via", fmt.Sprintf("SIP/2.0/%s %s;rport", p.via, p.local)), 400),
+		"no branch in Via":      bend(p.invite("+14255559999").set("Via", fmt.Sprintf("SIP/2.0/%s %s;rport", p.via, p.local)), 404), // taken as RFC 2543's; the DID is nobody's
 		"two From":              bend(options().add("From: <sip:other@example.com>;tag=2"), 400),
 		"two CSeq":              bend(options().add("CSeq: 2 OPTIONS"), 400),
 		"CSeq of another":       bend(options().set("CSeq", "1 INVITE"), 400),

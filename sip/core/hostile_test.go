@@ -64,3 +64,24 @@ func allocated(f func()) uint64 {
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
 }
+
+// Requests without a usable branch are matched as RFC 2543 did (RFC 3261 17.2.3,
+// RFC 4475 3.1.1.7 and 3.2.1): a copy is a copy, another request another one.
+func TestRequestsWithoutBranchAreToldApart(t *testing.T) {
+	for name, branch := range map[string]string{"no branch": "", "the cookie alone": ";branch=z9hG4bK", "no cookie": ";branch=1"} {
+		t.Run(name, func(t *testing.T) {
+			n := newNet(t, sim.Config{Seed: 43})
+			flow := sip.Flow{Trunk: "carrier", Transport: "UDP", Source: n.carrier.Addr}
+			for i, id := range []string{"one", "one", "two", "two"} {
+				m, err := gosip.ParseMessage([]byte("REGISTER sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10:5060" + branch + "\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: " + id + "\r\nCSeq: 1 REGISTER\r\nContent-Length: 0\r\n\r\n"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				n.Core.Handle(core.Event{Kind: core.EventMessage, At: n.Now, Flow: flow, Msg: m})
+				want(t, "server transactions", n.Core.Stats().ServerTx, i/2+1)
+			}
+			want(t, "bad messages", n.Core.Stats().BadMessages, 0)
+			n.RunIdle(time.Minute)
+		})
+	}
+}

@@ -75,7 +75,8 @@ func (in *inbound) read(ev *Event) bool {
 	}
 	in.unclean = in.unclean || !header.Clean(in.callID) || !header.Clean(in.branch) || !header.Clean(in.fromTag) || !header.Clean(in.toTag) ||
 		!header.Clean(in.from.DisplayName) || !header.Clean(in.from.Address.User) || !header.Clean(in.to.DisplayName) || !header.Clean(in.to.Address.User)
-	return in.callID != "" && in.branch != "" && in.via.Host != "" && in.via.Transport != ""
+	// Requests of RFC 2543 peers have no branch (RFC 3261 17.2.3; RFC 4475 3.1.1.7).
+	return in.callID != "" && (in.branch != "" || in.req != nil) && in.via.Host != "" && in.via.Transport != ""
 }
 
 // param finds a parameter whatever case and blanks the peer wrote it with

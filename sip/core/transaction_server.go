@@ -43,11 +43,12 @@ type serverTx struct {
 }
 
 // serverKey matches requests to server transactions (RFC 3261 17.2.3): branch,
-// sent-by and method, where ACK belongs to INVITE. Peers of RFC 2543, without
-// the magic cookie, are told apart by Call-ID, From tag and CSeq as well.
+// sent-by and method, where ACK belongs to INVITE. Peers of RFC 2543, whose
+// branch is missing, lacks the magic cookie or is nothing but the cookie (RFC
+// 4475 3.2.1), are told apart by Call-ID, From tag and CSeq as well.
 func (c *Core) serverKey(in *inbound, method gosip.RequestMethod) []byte {
 	k := append(c.key[:0], in.branch...)
-	if !strings.HasPrefix(in.branch, gosip.RFC3261BranchMagicCookie) {
+	if !strings.HasPrefix(in.branch, gosip.RFC3261BranchMagicCookie) || len(in.branch) == len(gosip.RFC3261BranchMagicCookie) {
 		k = append(k, '|')
 		k = append(k, in.callID...)
 		k = append(k, '|')

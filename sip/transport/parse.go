@@ -21,6 +21,7 @@ var (
 	errTruncated   = errors.New("body is shorter than Content-Length")
 	errVersion     = errors.New("SIP version is not 2.0")
 	errStatusLine  = errors.New("status code is not 100 to 699")
+	errScheme      = errors.New("Request-URI is of a scheme that we do not serve (RFC 3261 8.2.2.1)")
 	errCSeqMethod  = errors.New("CSeq names another method than the request line (RFC 3261 8.1.1.5)")
 )
 
@@ -119,7 +120,16 @@ func (p *parser) message(head, body []byte, stream bool) (m gosip.Message, repai
 		m, _, err = p.sipgo.ParseHeaders(head, false)
 	}
 	if err != nil {
+		if foreignScheme(head) {
+			err = errScheme
+		}
 		return nil, repaired, err
+	}
+	if req, ok := m.(*gosip.Request); ok {
+		// Methods are case-sensitive (RFC 3261 7.1); sipgo writes them in capitals.
+		if method, _, _ := bytes.Cut(head, []byte(" ")); string(method) != string(req.Method) {
+			req.Method = gosip.RequestMethod(method)
+		}
 	}
 	if !stream {
 		if cl := m.ContentLength(); cl != nil {
@@ -138,6 +148,27 @@ func (p *parser) message(head, body []byte, stream bool) (m gosip.Message, repai
 		m.SetBody(bytes.Clone(body))
 	}
 	return m, repaired, nil
+}
+
+// foreignScheme reports whether the Request-URI of a message is of a scheme that
+// we do not serve; sipgo can't read some that are well-formed (RFC 4475 3.3.3).
+func foreignScheme(head []byte) bool {
+	_, rest, _ := bytes.Cut(head, []byte(" "))
+	scheme, _, ok := bytes.Cut(rest, []byte(":"))
+	if !ok || len(scheme) == 0 || len(scheme) > 64 {
+		return false
+	}
+	for i, c := range scheme { // RFC 3986 3.1
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || (c < '0' || c > '9') && c != '+' && c != '-' && c != '.') {
+			return false
+		}
+	}
+	switch lower(string(scheme)) {
+	case "sip", "sips", "tel":
+		return false
+	}
+	return true
 }
 
 // headerHolder is what sipgo's messages offer beyond the Message interface.
@@ -162,8 +193,14 @@ func mandatory(m gosip.Message) error {
 		return errors.New("header CSeq is missing or unreadable")
 	}
 	var from, to, callID, cseq int
+	var length *gosip.ContentLengthHeader
 	for _, h := range m.(headerHolder).Headers() {
-		switch h.(type) {
+		switch h := h.(type) {
+		case *gosip.ContentLengthHeader:
+			if length != nil && *length != *h { // RFC 4475 3.3.9; streams are cut before they come here
+				return errFrameLength
+			}
+			length = h
 		case *gosip.FromHeader:
 			from++
 		case *gosip.ToHeader:
@@ -172,6 +209,11 @@ func mandatory(m gosip.Message) error {
 			callID++
 		case *gosip.CSeqHeader:
 			cseq++
+		case *gosip.ViaHeader:
+		default:
+			if h.Name() == "Via" { // lenient kept it raw: separators with nothing between (RFC 4475 3.1.2.1)
+				return errors.New("header Via is missing or unreadable")
+			}
 		}
 	}
 	if from > 1 || to > 1 || callID > 1 || cseq > 1 {
@@ -222,7 +264,8 @@ func cleanLines(head []byte) bool {
 }
 
 // repair drops the header lines that are none: without a colon or a name, or
-// with CR, LF or NUL in them. The start line is left as it is.
+// with CR, LF or NUL in them. The start line is left as it is. An escaped NUL
+// may stand in a quoted string (RFC 4475 3.1.1.2); that alone goes.
 func repair(head []byte) []byte {
 	out := make([]byte, 0, len(head))
 	i := bytes.Index(head, crlf)
@@ -231,6 +274,7 @@ func repair(head []byte) []byte {
 	}
 	out = append(out, head[:i+2]...)
 	for line := range headerLines(head) {
+		line.whole = bytes.ReplaceAll(line.whole, []byte("\\\x00"), nil)
 		if len(line.name) == 0 || !token(string(line.name)) || !cleanLines(line.whole) {
 			continue
 		}

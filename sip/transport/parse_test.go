@@ -105,6 +105,37 @@ func TestWhatAMessageMustHave(t *testing.T) {
 	}
 }
 
+// TestTortureFinds are the faults that the messages of RFC 4475 showed.
+func TestTortureFinds(t *testing.T) {
+	ok := request("OPTIONS", 1, "", "body")
+	for name, c := range map[string]struct {
+		text string
+		err  error
+	}{
+		"ErrTwoLengths":    {strings.Replace(ok, "Content-Length: 4", "Content-Length: 4\r\nContent-Length: 3", 1), errFrameLength},
+		"OK same length":   {strings.Replace(ok, "Content-Length: 4", "Content-Length: 4\r\nl: 4", 1), nil},
+		"ErrForeignScheme": {strings.Replace(ok, "sip:+14255550100@127.0.0.1", "soap.beep://192.0.2.103:3002", 1), errScheme},
+	} {
+		if _, _, err := parseOne(t, c.text); err != c.err {
+			t.Errorf("%s: %v, want %v", name, err, c.err)
+		}
+	}
+	if _, _, err := parseOne(t, strings.Replace(ok, "Call-ID", "Via: ;,,\r\nCall-ID", 1)); err == nil {
+		t.Error("ErrViaOfSeparators: a Via with nothing in it is taken")
+	}
+	m, _, err := parseOne(t, strings.ReplaceAll(ok, "OPTIONS", "OPTIONs"))
+	if err != nil || m.(*gosip.Request).Method != "OPTIONs" {
+		t.Errorf("a method in another case is another method (RFC 3261 7.1): %v, %v", m, err)
+	}
+	m, _, err = parseOne(t, strings.Replace(ok, "To: <", "To: \"a\\\x00b\" <", 1))
+	if err != nil || m.To().DisplayName != "ab" {
+		t.Errorf("an escaped NUL takes its whole header away: %v", err)
+	}
+	if status, _ := statusFor(errScheme); status != 416 {
+		t.Errorf("a foreign scheme is answered %d", status)
+	}
+}
+
 func TestRejection(t *testing.T) {
 	bad := strings.Replace(request("INVITE", 1, "", ""), "sip:+14255550100@127.0.0.1", "<sip:???", 1)
 	got := string(rejection([]byte(bad), 400, "Bad Request"))

@@ -76,6 +76,8 @@ func statusFor(err error) (int, string) {
 	switch err {
 	case errFrameTooLarge:
 		return gosip.StatusRequestEntityTooLarge, "Request Entity Too Large"
+	case errScheme:
+		return 416, "Unsupported URI Scheme"
 	case errVersion:
 		return gosip.StatusVersionNotSupported, "Version Not Supported"
 	}

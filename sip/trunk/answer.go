@@ -2,12 +2,15 @@ package trunk
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
 
+	"tandem"
 	"tandem/sip"
 	"tandem/sip/core"
+	"tandem/sip/header"
 	"tandem/sip/reply"
 )
 
@@ -17,6 +20,18 @@ import (
 func (m *Monitor) Request(flow sip.Flow, req *gosip.Request, _ time.Time) {
 	if m.draining.Load() {
 		to, msg := reply.To(flow, req, 503, "Service Unavailable", "Retry-After: 30\r\n"+m.server())
+		m.deps.Sender.Send(to, sip.SendRef{}, msg)
+		return
+	}
+	switch req.Recipient.Scheme {
+	case "sip", "sips", "tel":
+	default: // RFC 3261 8.2.2.1
+		to, msg := reply.To(flow, req, 416, "Unsupported URI Scheme", m.server())
+		m.deps.Sender.Send(to, sip.SendRef{}, msg)
+		return
+	}
+	if tags := unknownTags(req); tags != "" { // RFC 3261 8.2.2.3
+		to, msg := reply.To(flow, req, 420, "Bad Extension", "Unsupported: "+tags+"\r\n"+m.server())
 		m.deps.Sender.Send(to, sip.SendRef{}, msg)
 		return
 	}
@@ -31,6 +46,23 @@ func (m *Monitor) Request(flow sip.Flow, req *gosip.Request, _ time.Time) {
 	to, msg := reply.To(flow, req, 200, "OK", extra)
 	m.deps.Sender.Send(to, sip.SendRef{}, msg)
 }
+
+// unknownTags are the extensions that an OPTIONS requires of us and that we do
+// not have: all but timer. A proxy's requirements are not ours to meet.
+func unknownTags(req *gosip.Request) string {
+	var unknown []string
+	for _, h := range req.GetHeaders("Require") {
+		for tag := range strings.SplitSeq(h.Value(), ",") {
+			if tag = strings.TrimSpace(tag); tag != "" && !strings.EqualFold(tag, "timer") && len(unknown) < maxTags {
+				unknown = append(unknown, string(header.AppendText(nil, tandem.Clip(tag, 64))))
+			}
+		}
+	}
+	return strings.Join(unknown, ", ")
+}
+
+// maxTags bounds what of a Require is repeated to its sender.
+const maxTags = 16
 
 func (m *Monitor) server() string { return "Server: " + m.cfg.UserAgent + "\r\n" }
 

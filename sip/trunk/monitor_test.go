@@ -402,6 +402,27 @@ func TestTheirOptionsAreAnswered(t *testing.T) {
 	})
 }
 
+// RFC 4475 3.3.2 and 3.3.5: an OPTIONS that asks for what is not ours is not 200.
+func TestTheirOptionsAreRefused(t *testing.T) {
+	for name, c := range map[string]struct{ old, new, want string }{
+		"unknown scheme":    {"OPTIONS sip:", "OPTIONS nobodyknows:", "SIP/2.0 416 "},
+		"unknown extension": {"CSeq", "Require: timer, foo\r\nRequire: bar\r\nCSeq", "Unsupported: foo, bar\r\n"},
+		"known extension":   {"CSeq", "Require: timer\r\nProxy-Require: foo\r\nCSeq", "SIP/2.0 200 "},
+	} {
+		text := "OPTIONS sip:sbc1.customers.test SIP/2.0\r\nVia: SIP/2.0/TLS 10.0.0.5:5061;branch=z9hG4bKabc\r\nFrom: <sip:sip.pstnhub.test>;tag=f\r\nTo: <sip:sbc1.customers.test>\r\nCall-ID: c1\r\nCSeq: 2 OPTIONS\r\n\r\n"
+		m, err := gosip.ParseMessage([]byte(strings.Replace(text, c.old, c.new, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		inBubble(t, teams, func(b *bench) {
+			b.Request(sip.Flow{Trunk: "teams", Transport: tandem.TLS, Conn: 5, Source: netip.MustParseAddrPort("52.114.1.1:1234")}, m.(*gosip.Request), time.Now())
+			if got := b.net.all()[0].msg; !strings.Contains(got, c.want) {
+				t.Errorf("%s: lacks %q:\n%s", name, c.want, got)
+			}
+		})
+	}
+}
+
 func TestConfigRules(t *testing.T) {
 	if err := DefaultConfig().Validate(); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,82 @@
+package main
+
+// tortureCase is one message of an RFC and what becomes of it.
+type tortureCase struct {
+	rfc, section, name string
+	udp, stream        string // what torturer.send says; stream "" = as over UDP
+	what, why          string // what the message is, and why our answer is right
+	deviation          string // where we part from the RFC and why; "" = we don't
+}
+
+// The called numbers of the RFCs are nobody's here, so an INVITE that is taken
+// is answered 404. Methods of registrars are 405, whatever else is in them.
+var tortureTable = []tortureCase{
+	{rfc: "rfc4475", section: "3.1.1.1", name: "wsinv", udp: "481", what: "folding, blanks, short names, headers in odd case",
+		why: "well-formed; its To has a tag, so it belongs to a dialog that does not exist"},
+	{rfc: "rfc4475", section: "3.1.1.2", name: "intmeth", udp: "400", what: "every character that a method, a user part and a name may have",
+		why:       "answered, and nothing of it travels on",
+		deviation: "well-formed by the grammar and so due 501, but control characters in a display name are refused even when they are escaped: they would act in logs, pages and at the other side"},
+	{rfc: "rfc4475", section: "3.1.1.3", name: "esc01", udp: "404", what: "escaped characters in URIs", why: "well-formed; compared by what they mean"},
+	{rfc: "rfc4475", section: "3.1.1.4", name: "escnull", udp: "405", what: "%00 in URIs", why: "well-formed; we are no registrar"},
+	{rfc: "rfc4475", section: "3.1.1.5", name: "esc02", udp: "501", what: "% where it does not escape", why: "RE%47IST%45R is a method of its own, not REGISTER"},
+	{rfc: "rfc4475", section: "3.1.1.6", name: "lwsdisp", udp: "200", what: "no blank between name and <", why: "well-formed"},
+	{rfc: "rfc4475", section: "3.1.1.7", name: "longreq", udp: "404", what: "long values, 34 Via, none of the upper ones with a branch", why: "well-formed; without a branch it is matched as RFC 2543 did"},
+	{rfc: "rfc4475", section: "3.1.1.8", name: "dblreq", udp: "405", stream: "400 405", what: "a second request behind the first",
+		why: "a datagram holds one message, the rest is ignored; on a stream both are answered (the INVITE has no Contact), and the 3 bytes by which the second one is longer than it says are no message"},
+	{rfc: "rfc4475", section: "3.1.1.9", name: "semiuri", udp: "200", what: "; in the user part", why: "well-formed, a part of the user"},
+	{rfc: "rfc4475", section: "3.1.1.10", name: "transports", udp: "200", what: "Via of unknown transports", why: "well-formed; only the way it came by counts"},
+	{rfc: "rfc4475", section: "3.1.1.11", name: "mpart01", udp: "405", what: "multipart body with binary parts", why: "well-formed; MESSAGE is not served"},
+	{rfc: "rfc4475", section: "3.1.1.12", name: "unreason", udp: "-", what: "200 with a reason phrase in UTF-8", why: "well-formed; an answer to nothing, dropped"},
+	{rfc: "rfc4475", section: "3.1.1.13", name: "noreason", udp: "-", what: "100 without a reason phrase", why: "well-formed; an answer to nothing, dropped"},
+	{rfc: "rfc4475", section: "3.1.2.1", name: "badinv01", udp: "400", what: "separators with nothing between, in Via and Contact", why: "400 as the RFC says: a Via can't be read"},
+	{rfc: "rfc4475", section: "3.1.2.2", name: "clerr", udp: "400", stream: "-", what: "Content-Length longer than the message", why: "the datagram is cut: 400; the stream waits for the rest, 10 s at most"},
+	{rfc: "rfc4475", section: "3.1.2.3", name: "ncl", udp: "400", stream: "400 closed", what: "negative Content-Length", why: "400 as the RFC says; the stream has lost its place and is closed"},
+	{rfc: "rfc4475", section: "3.1.2.4", name: "scalar02", udp: "400", what: "numbers that are too large", why: "400 as the RFC says: CSeq is over 32 bits"},
+	{rfc: "rfc4475", section: "3.1.2.5", name: "scalarlg", udp: "- unread", what: "a response with such numbers", why: "dropped as the RFC says"},
+	{rfc: "rfc4475", section: "3.1.2.6", name: "quotbal", udp: "400", what: "a quote in To that is never closed", why: "400 as the RFC says"},
+	{rfc: "rfc4475", section: "3.1.2.7", name: "ltgtruri", udp: "400", what: "Request-URI in < >", why: "400, one of the two ways that the RFC gives"},
+	{rfc: "rfc4475", section: "3.1.2.8", name: "lwsruri", udp: "400", what: "a blank in the Request-URI", why: "400 as the RFC says"},
+	{rfc: "rfc4475", section: "3.1.2.9", name: "lwsstart", udp: "400", what: "several blanks in the request line", why: "400, one of the two ways that the RFC gives"},
+	{rfc: "rfc4475", section: "3.1.2.10", name: "trws", udp: "400", what: "blanks behind the request line", why: "400, one of the two ways that the RFC gives"},
+	{rfc: "rfc4475", section: "3.1.2.11", name: "escruri", udp: "404", what: "headers in the Request-URI", why: "the other way that the RFC gives: they are ignored, and no Route is made of them"},
+	{rfc: "rfc4475", section: "3.1.2.12", name: "baddate", udp: "404", what: "Date in another time zone than GMT", why: "Date is not read, so it can be taken, as the RFC says"},
+	{rfc: "rfc4475", section: "3.1.2.13", name: "regbadct", udp: "405", what: "Contact whose URI needs < >", why: "refused before it matters"},
+	{rfc: "rfc4475", section: "3.1.2.14", name: "badaspec", udp: "400", what: "blanks within < >", why: "400, one of the two ways that the RFC gives"},
+	{rfc: "rfc4475", section: "3.1.2.15", name: "baddn", udp: "200", what: "a comma in a name without quotes", why: "the liberal way that the RFC gives: From and To are no lists, so the comma belongs to the name"},
+	{rfc: "rfc4475", section: "3.1.2.16", name: "badvers", udp: "505", what: "SIP/7.0", why: "505 as the RFC says"},
+	{rfc: "rfc4475", section: "3.1.2.17", name: "mismatch01", udp: "400", what: "CSeq names another method", why: "400 as the RFC says"},
+	{rfc: "rfc4475", section: "3.1.2.18", name: "mismatch02", udp: "400", what: "CSeq names another method, and ours is unknown", why: "400 or 501, says the RFC"},
+	{rfc: "rfc4475", section: "3.1.2.19", name: "bigcode", udp: "- unread", what: "status code 4294967301", why: "dropped as the RFC says"},
+	{rfc: "rfc4475", section: "3.2.1", name: "badbranch", udp: "200", what: "a branch that is nothing but the magic cookie", why: "taken; it is not held to be unique, such requests are matched as RFC 2543 did"},
+	{rfc: "rfc4475", section: "3.3.1", name: "insuf", udp: "- unread", what: "no Call-ID, From, To", why: "must not break us; an answer without them could not be matched, and \"ideally\" is all that the RFC says of a 400"},
+	{rfc: "rfc4475", section: "3.3.2", name: "unkscm", udp: "416", what: "Request-URI of an unknown scheme", why: "416 as the RFC says"},
+	{rfc: "rfc4475", section: "3.3.3", name: "novelsc", udp: "416", what: "Request-URI of a scheme that is not SIP's", why: "416 as the RFC says"},
+	{rfc: "rfc4475", section: "3.3.4", name: "unksm2", udp: "405", what: "unknown schemes in To, From and Contact", why: "refused for its method before they matter"},
+	{rfc: "rfc4475", section: "3.3.5", name: "bext01", udp: "420", what: "Require and Proxy-Require of unknown extensions", why: "420 with Unsupported as the RFC says"},
+	{rfc: "rfc4475", section: "3.3.6", name: "invut", udp: "415", what: "a body of unknown type", why: "415 with Accept as the RFC says"},
+	{rfc: "rfc4475", section: "3.3.7", name: "regaut01", udp: "405", what: "an unknown authorization scheme", why: "refused for its method before it matters"},
+	{rfc: "rfc4475", section: "3.3.8", name: "multi01", udp: "400", what: "headers twice that must stand once", why: "400 as the RFC says"},
+	{rfc: "rfc4475", section: "3.3.9", name: "mcl01", udp: "400", stream: "400 closed", what: "two Content-Length that differ", why: "400 as the RFC says, and a stream is closed"},
+	{rfc: "rfc4475", section: "3.3.10", name: "bcast", udp: "-", what: "a response whose second Via is a broadcast address", why: "we are no proxy: an answer to nothing, never sent on"},
+	{rfc: "rfc4475", section: "3.3.11", name: "zeromf", udp: "200", what: "OPTIONS with Max-Forwards 0", why: "it has reached its end here, and is answered as the RFC says"},
+	{rfc: "rfc4475", section: "3.3.12", name: "cparam01", udp: "405", what: "Contact parameter outside < >", why: "refused for its method before it matters"},
+	{rfc: "rfc4475", section: "3.3.13", name: "cparam02", udp: "405", what: "URI parameter inside < >", why: "refused for its method before it matters"},
+	{rfc: "rfc4475", section: "3.3.14", name: "regescrt", udp: "405", what: "Route in a URI of Contact", why: "refused for its method before it matters"},
+	{rfc: "rfc4475", section: "3.3.15", name: "sdp01", udp: "404", what: "Accept without application/sdp", why: "its number is nobody's",
+		deviation: "to a number of ours it would be taken, not refused with 406: a caller that describes its media by SDP understands SDP, and a carrier's careless Accept must not cost the call"},
+	{rfc: "rfc4475", section: "3.4.1", name: "inv2543", udp: "400", stream: "400 closed", what: "an INVITE of RFC 2543", why: "answered, so that its sender knows; on a stream a body needs its Content-Length",
+		deviation: "RFC 2543 needed neither From tag nor Contact; we refuse an INVITE without them (RFC 3261 8.1.1), because no dialog can be kept with its sender. No carrier trunk speaks RFC 2543"},
+
+	{rfc: "rfc5118", section: "4.1", name: "ipv6-good", udp: "405", what: "IPv6 reference as host", why: "well-formed; we are no registrar"},
+	{rfc: "rfc5118", section: "4.2", name: "ipv6-bad", udp: "400", what: "IPv6 address without brackets", why: "400 as the RFC says"},
+	{rfc: "rfc5118", section: "4.3", name: "port-ambiguous", udp: "405", what: "a port within the brackets", why: "well-formed: it is a part of the address"},
+	{rfc: "rfc5118", section: "4.4", name: "port-unambiguous", udp: "405", what: "a port behind the brackets", why: "well-formed; we are no registrar"},
+	{rfc: "rfc5118", section: "4.5", name: "via-received-param-with-delim", udp: "481", what: "received with brackets", why: "taken either way; a BYE to no dialog"},
+	{rfc: "rfc5118", section: "4.5", name: "via-received-param-no-delim", udp: "200", what: "received without brackets", why: "taken either way"},
+	{rfc: "rfc5118", section: "4.6", name: "ipv6-in-sdp", udp: "400", stream: "-", what: "IPv6 addresses in SDP", why: "the RFC prints a Content-Length of 268 for 251 bytes: cut over UDP, waited for on a stream. TestTortureCalls sends it with the right one"},
+	{rfc: "rfc5118", section: "4.7", name: "mult-ip-in-header", udp: "481", what: "IPv4 and IPv6 in Via", why: "well-formed; a BYE to no dialog"},
+	{rfc: "rfc5118", section: "4.8", name: "mult-ip-in-sdp", udp: "404", what: "IPv4 and IPv6 in SDP", why: "well-formed (its Content-Length is 8 short: the rest is ignored, or begins the next message)"},
+	{rfc: "rfc5118", section: "4.9", name: "ipv4-mapped-ipv6", udp: "404", what: "IPv4-mapped IPv6 addresses", why: "well-formed (its Content-Length is 9 short)"},
+	{rfc: "rfc5118", section: "4.10", name: "ipv6-bug-abnf-3-colons", udp: "200", what: "three colons, as the grammar of RFC 3261 allows by mistake", why: "taken: the address is not used"},
+	{rfc: "rfc5118", section: "4.10", name: "ipv6-correct-abnf-2-colons", udp: "200", what: "two colons", why: "well-formed"},
+}
