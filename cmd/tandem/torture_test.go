@@ -299,3 +299,67 @@ func (m tortureCase) want(via tandem.Transport) string {
 	}
 	return m.udp
 }
+
+// TestTortureCalls sends the INVITEs of the RFCs that are well-formed to a number
+// of ours: they become calls. Only the Request-URI changes, and a Content-Length
+// that the RFC prints wrong.
+func TestTortureCalls(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole program")
+	}
+	s := newStage(t, func(o *stageOptions) { withTortureCarrier(o); o.teams = quietTeams })
+	for _, c := range []struct {
+		name     string
+		old, new string // "" = nothing more is changed
+		want     int
+	}{
+		{"rfc4475/wsinv", " ;   tag    = 1918181833n", "", 200},
+		{"rfc4475/esc01", "", "", 200},
+		{"rfc4475/longreq", "", "", 200},
+		{"rfc4475/escruri", "", "", 200},
+		{"rfc4475/baddate", "", "", 200},
+		{"rfc4475/sdp01", "", "", 200},
+		{"rfc4475/clerr", "Length: 9999", "Length: 150", 200},
+		{"rfc5118/ipv6-in-sdp", "Length: 268", "Length: 251", 488}, // this node has no IPv6 media address
+		{"rfc5118/mult-ip-in-sdp", "Length: 181", "Length: 189", 200},
+		{"rfc5118/ipv4-mapped-ipv6", "Length: 236", "Length: 245", 488},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rfc, name, _ := strings.Cut(c.name, "/")
+			message := tortureCase{rfc: rfc, name: name}.bytes(t)
+			p := s.rawDialFrom(t, tandem.UDP, "25", viaPort(message))
+			defer p.conn.Close()
+			_, rest, _ := strings.Cut(string(message), "\r\n")
+			if c.old != "" && !strings.Contains(rest, c.old) {
+				t.Fatalf("%q is not in it", c.old)
+			}
+			p.send("INVITE sip:+14255550101@" + testNet() + ".1 SIP/2.0\r\n" + strings.Replace(rest, c.old, c.new, 1))
+			answer, err := p.receive(5 * time.Second)
+			for err == nil && (answer.Status < 200 || !strings.HasSuffix(answer.Get("CSeq"), " INVITE")) {
+				answer, err = p.receive(5 * time.Second)
+			}
+			if err != nil || answer.Status != c.want {
+				t.Fatalf("answered %v %v, want %d", answer, err, c.want)
+			}
+			again := func(target, method, branch string, seq int) {
+				p.send(fmt.Sprintf("%s %s SIP/2.0\r\nVia: %s\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\nContent-Length: 0\r\n\r\n",
+					method, target, branch, answer.Get("From"), answer.Get("To"), answer.CallID(), seq, method))
+			}
+			number, _, _ := strings.Cut(answer.Get("CSeq"), " ")
+			seq, _ := strconv.Atoi(number)
+			if c.want != 200 {
+				again("sip:x", "ACK", answer.Get("Via"), seq)
+				return
+			}
+			via := fmt.Sprintf("SIP/2.0/UDP %s;rport;branch=z9hG4bK-%s", p.local, name)
+			again(ua.URIOf(answer.Get("Contact")), "ACK", via+"-ack", seq)
+			again(ua.URIOf(answer.Get("Contact")), "BYE", via+"-bye", seq+1)
+			for err == nil && !strings.HasSuffix(answer.Get("CSeq"), " BYE") {
+				answer, err = p.receive(5 * time.Second)
+			}
+			if err != nil || answer.Status != 200 {
+				t.Errorf("BYE: %v %v", answer, err)
+			}
+		})
+	}
+}
