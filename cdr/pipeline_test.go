@@ -90,11 +90,13 @@ type rig struct {
 	cfg   Config
 	p     *Pipeline
 	stop  func()
+	// maxReady replaces the pipeline's bound of rows in memory.
+	maxReady int
 }
 
 func newRig(t *testing.T) *rig {
 	r := &rig{t: t, dir: t.TempDir(), sink: newFake(), books: &books{booked: map[uuid.UUID]tandem.Charge{}}}
-	r.cfg = Config{Node: "n1", MaxRows: 10, Interval: time.Millisecond, RetryMin: time.Millisecond, RetryMax: 2 * time.Millisecond, BusyPause: time.Millisecond}
+	r.cfg = Config{Node: "n1", MaxRows: 10, Interval: time.Millisecond, LedgerEvery: time.Millisecond, RetryMin: time.Millisecond, RetryMax: 2 * time.Millisecond, BusyPause: time.Millisecond}
 	j, err := journal.Open(journal.Config{Dir: filepath.Join(r.dir, "journal"), SyncEvery: time.Millisecond, Reserve: 1 << 16, SegmentSize: 16 << 10}, journal.Deps{})
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +113,9 @@ func (r *rig) start() {
 		Sync: r.j.Sync, Synced: r.j.Synced, Release: r.j.Release, Pricer: r.books, Sink: r.sink})
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	if r.maxReady > 0 {
+		p.ready.max = r.maxReady
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -237,6 +242,47 @@ func TestManyRestartsAtAnyMoment(t *testing.T) {
 	r.start()
 	r.flush()
 	r.wantExactly(300)
+}
+
+// What the ledger leaves in memory and what the writer reads back from the
+// journal are the same rows in the same batches, wherever memory ends.
+func TestRowsBeyondMemoryComeFromTheJournal(t *testing.T) {
+	for _, most := range []int{1, 7, 40, 1000} {
+		t.Run(fmt.Sprint(most), func(t *testing.T) {
+			r := newRig(t)
+			r.maxReady = most
+			r.sink.fault = func(call int, _ string, _ []tandem.CDR) (bool, error) {
+				return call > 3, ifErr(call <= 3, errors.New("away"))
+			}
+			r.start()
+			for i := range 30 {
+				r.calls(i*7, i*7+7)
+				if i%10 == 9 {
+					r.flush()
+				}
+			}
+			r.flush()
+			r.wantExactly(210)
+		})
+	}
+}
+
+// Reports flush before they read: neither interval may hold them up, and one
+// transaction prices all that waits.
+func TestFlushWaitsForNoInterval(t *testing.T) {
+	r := newRig(t)
+	r.cfg.Interval, r.cfg.LedgerEvery, r.cfg.MaxRows = time.Hour, time.Hour, 1000
+	priced := 0
+	r.books.fail = func([]tandem.CDR) error { priced++; return nil }
+	r.start()
+	for i := range 3 {
+		r.calls(i*50, i*50+50)
+		r.flush()
+	}
+	r.wantExactly(150)
+	if r.sink.calls != 3 || priced != 3 {
+		t.Errorf("%d inserts, %d pricings of 3 flushes", r.sink.calls, priced)
+	}
 }
 
 func TestRatingGoesOnWhileClickHouseIsAway(t *testing.T) {
@@ -376,7 +422,10 @@ func TestDamagedEndNeverGivesDeliveredPositionsOutAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.j, err = journal.Open(journal.Config{Dir: dir, SyncEvery: time.Millisecond, Reserve: 1 << 16, Floor: floor}, journal.Deps{
-				Delivered: func(c *tandem.CallRecord) bool { _, booked := r.books.booked[tandem.LegID(c.Correlation, 0)]; return booked }})
+				Delivered: func(c *tandem.CallRecord) bool {
+					_, booked := r.books.booked[tandem.LegID(c.Correlation, 0)]
+					return booked
+				}})
 			if err != nil {
 				t.Fatal(err)
 			}

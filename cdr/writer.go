@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,12 +18,8 @@ import (
 func (p *Pipeline) writeLoop(ctx context.Context) {
 	// A cut that was in flight when the last process ended goes first, as it was.
 	first := true
-	var r FactReader
-	defer func() {
-		if r != nil {
-			r.Close()
-		}
-	}()
+	w := collector{p: p}
+	defer w.close()
 	for {
 		if !first && !p.awaitBatch(ctx) {
 			return
@@ -32,35 +29,29 @@ func (p *Pipeline) writeLoop(ctx context.Context) {
 		inFlight := to >= from && p.cur.CutFrom == from
 		limit := p.cur.Ledger
 		p.mu.Unlock()
-		maxRows := p.cfg.MaxRows
-		if inFlight {
-			if limit < to && !p.awaitLedger(ctx, to) {
-				return
-			}
-			limit, maxRows = to, int(^uint(0)>>1)
-		}
 		first = false
-		if limit < from {
+		if inFlight && limit < to && !p.awaitLedger(ctx, to) {
+			return
+		}
+		if !inFlight && limit < from {
 			continue
 		}
-		if r == nil || r.Pos() != from {
-			if r != nil {
-				r.Close()
-			}
-			r = p.deps.Read(from)
+		var rows []tandem.CDR
+		var err error
+		if inFlight {
+			rows, to, err = w.read(ctx, from, to, math.MaxInt)
+		} else {
+			rows, to, err = w.collect(ctx, from, limit)
 		}
-		rows, end, err := p.collect(ctx, r, limit, maxRows)
 		if err != nil {
-			p.readFailed(ctx, err)
-			r.Close()
-			r = nil
-			if !sleep(ctx, p.cfg.RetryMin) {
+			w.close()
+			if !p.readFailed(ctx, err) {
 				return
 			}
 			first = true
 			continue
 		}
-		if !p.deliver(ctx, from, end, rows) {
+		if !p.deliver(ctx, from, to, rows) {
 			return
 		}
 		p.mu.Lock()
@@ -119,37 +110,59 @@ func (p *Pipeline) awaitLedger(ctx context.Context, pos tandem.JournalPos) bool 
 	}
 }
 
-// collect reads the facts up to limit and returns their priced rows, and the
-// position of the last fact taken.
-func (p *Pipeline) collect(ctx context.Context, r FactReader, limit tandem.JournalPos, maxRows int) ([]tandem.CDR, tandem.JournalPos, error) {
+// collector gets the writer's rows: from memory as the ledger left them, else
+// from the journal.
+type collector struct {
+	p *Pipeline
+	r FactReader // nil, or where the last read ended
+}
+
+// collect returns the priced rows of a batch that begins at from, and the last
+// position that they cover, at most limit.
+func (w *collector) collect(ctx context.Context, from, limit tandem.JournalPos) ([]tandem.CDR, tandem.JournalPos, error) {
+	w.p.mu.Lock()
+	rows, to, ok := w.p.ready.take(from, w.p.cfg.MaxRows)
+	limit = w.p.ready.before(limit)
+	w.p.mu.Unlock()
+	if ok {
+		w.close()
+		return rows, to, nil
+	}
+	return w.read(ctx, from, limit, w.p.cfg.MaxRows)
+}
+
+// read is collect from the journal: after a restart, and for what was too much
+// for memory. The books give the charges, without booking again.
+func (w *collector) read(ctx context.Context, from, limit tandem.JournalPos, maxRows int) ([]tandem.CDR, tandem.JournalPos, error) {
+	if w.r == nil || w.r.Pos() != from {
+		w.close()
+		w.r = w.p.deps.Read(from)
+	}
 	var rows []tandem.CDR
-	for r.Pos() <= limit && len(rows) < maxRows {
-		fact, ok, err := r.TryNext()
+	for w.r.Pos() <= limit && len(rows) < maxRows {
+		fact, ok, err := w.r.TryNext()
 		if err != nil {
 			return nil, 0, err
 		}
 		if !ok {
 			break // the rest was lost to damage: the reader has skipped and counted it
 		}
-		rows = append(rows, p.rows.Rows(fact)...)
+		rows = append(rows, w.p.rows.Rows(fact)...)
 	}
-	end := min(r.Pos()-1, limit)
 	if len(rows) == 0 {
 		return nil, limit, nil
 	}
-	p.mu.Lock()
-	known := 0
-	for i := range rows {
-		if charge, ok := p.charges[rows[i].ID]; ok {
-			rows[i].Charge = charge
-			known++
-		}
-	}
-	p.mu.Unlock()
-	if known < len(rows) && !p.price(ctx, rows) {
+	if !w.p.price(ctx, rows) {
 		return nil, 0, ctx.Err()
 	}
-	return rows, end, nil
+	return rows, min(w.r.Pos()-1, limit), nil
+}
+
+func (w *collector) close() {
+	if w.r != nil {
+		w.r.Close()
+		w.r = nil
+	}
 }
 
 // deliver makes the cut durable, inserts until it succeeded, and moves the cursor.
@@ -170,9 +183,6 @@ func (p *Pipeline) deliver(ctx context.Context, from, to tandem.JournalPos, rows
 	}
 	p.mu.Lock()
 	p.cur.Writer, p.cur.CutFrom, p.cur.CutTo = to, 0, 0
-	for i := range rows {
-		delete(p.charges, rows[i].ID)
-	}
 	p.waiting = max(0, p.waiting-len(rows))
 	saved := len(rows) == 0 || p.save()
 	close(p.moved)

@@ -106,7 +106,7 @@ func (n *Node) openClickHouse(ctx context.Context) (cdr.Sink, error) {
 		return nil, err
 	}
 	n.onJournalClose = append(n.onJournalClose, func() { n.logError("close ClickHouse", client.Close()) })
-	var reports provisioning.Reports = client.Reports()
+	var reports provisioning.Reports = &freshReports{Reports: client.Reports(), flush: n.Flush, status: func() cdr.Status { return n.pipeline.Status() }, clock: time.Now}
 	n.reports.Store(&reports)
 	return client, nil
 }

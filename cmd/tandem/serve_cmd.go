@@ -15,6 +15,7 @@ func (c ServeCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
+	tuneMemory()
 	log := newLogger(env.stderr, config.Log)
 	node, err := StartNode(env.ctx, config, log)
 	if err != nil {
