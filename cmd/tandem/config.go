@@ -30,6 +30,9 @@ type Config struct {
 	ClickHouse ClickHouseConfig `yaml:"clickhouse"`
 	HTTP       HTTPConfig       `yaml:"http"`
 	Log        LogConfig        `yaml:"log"`
+
+	// Without are parts left out to see what they cost; see without.go.
+	Without []string `yaml:"-"`
 }
 
 // SIPConfig is the signalling side.
@@ -93,6 +96,7 @@ type ClickHouseConfig struct {
 // HTTPConfig is the API and portal.
 type HTTPConfig struct {
 	Address string `yaml:"address"` // ip:port; off the loopback every request needs the API token
+	Pprof   string `yaml:"pprof"`   // ip:port on the loopback for Go's profiles; empty: none
 }
 
 // LogConfig is what goes to standard error.
@@ -294,6 +298,9 @@ func (c *Config) problems() []*tandem.Error {
 	}
 	if _, err := netip.ParseAddrPort(c.HTTP.Address); err != nil {
 		bad("http.address", c.HTTP.Address, "is not ip:port", "write it as in 127.0.0.1:8080")
+	}
+	if a, err := netip.ParseAddrPort(c.HTTP.Pprof); c.HTTP.Pprof != "" && (err != nil || !a.Addr().IsLoopback()) {
+		bad("http.pprof", c.HTTP.Pprof, "is not ip:port on the loopback", "write it as in 127.0.0.1:6060; profiles are served without a token")
 	}
 	if _, ok := logLevels[c.Log.Level]; !ok {
 		bad("log.level", c.Log.Level, "is not a level", "use debug, info, warn or error")

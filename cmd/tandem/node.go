@@ -79,6 +79,7 @@ func StartNode(ctx context.Context, config Config, log *slog.Logger) (*Node, err
 		{"directory", n.followDirectory},
 		{"delivery", n.startDelivery},
 		{"HTTP", n.startHTTP},
+		{"profiles", n.startProfiles},
 		{"signalling sockets", func(context.Context) error { return n.transport.Serve(n.engine) }},
 	}
 	for _, step := range steps {

@@ -93,6 +93,7 @@ func (n *Node) parts() map[string]any {
 		"sip":      n.transport.Metrics(),
 		"calls":    n.engine.Stats(),
 		"media":    n.media.Stats(),
+		"runtime":  readGoState(),
 	}
 	if n.chdb != nil {
 		state["engine"] = n.chdb.State()

@@ -26,12 +26,16 @@ func (n *Node) startRecords(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var pricer cdr.Pricer = n.ledger
+	if n.config.without(withoutRating) {
+		pricer = noRating{}
+	}
 	n.pipeline, err = cdr.NewPipeline(cdr.Config{Dir: filepath.Join(n.config.Data, "journal"), Node: n.config.Node, MOS: listeningQuality}, cdr.Deps{
 		Read:    func(from tandem.JournalPos) cdr.FactReader { return n.journal.ReadEnds(from) },
 		Sync:    n.journal.Sync,
 		Synced:  n.journal.Synced,
 		Release: n.journal.Release,
-		Pricer:  n.ledger,
+		Pricer:  pricer,
 		Sink:    sink,
 		Logger:  n.log,
 	})

@@ -91,8 +91,16 @@ func (n *Node) startSIP(context.Context) error {
 	if err := shard.Validate(); err != nil {
 		return err
 	}
+	var media tandem.MediaRelay = n.media
+	if n.config.without(withoutMedia) {
+		media = noMedia{}
+	}
+	var recorder engine.Recorder = n.journal
+	if n.config.without(withoutJournal) {
+		recorder = noJournal{}
+	}
 	n.engine = engine.New(shard, engine.Deps{
-		Router: n, Media: n.media, Recorder: n.journal, Sender: n.transport, Health: n.monitor, Logger: n.log,
+		Router: n, Media: media, Recorder: recorder, Sender: n.transport, Health: n.monitor, Logger: n.log,
 	})
 	n.onClose(n.hangUp)
 	return nil
@@ -120,9 +128,13 @@ func (n *Node) Plan(req *tandem.RouteRequest, now time.Time) tandem.Plan {
 	if plan.Reject != nil || plan.Emergency {
 		return plan
 	}
-	if refused := n.ledger.Authorize(&plan, now); refused != nil {
-		refuse(&plan, "rating", refused)
-	} else if !n.journal.Accepting() {
+	if !n.config.without(withoutRating) {
+		if refused := n.ledger.Authorize(&plan, now); refused != nil {
+			refuse(&plan, "rating", refused)
+			return plan
+		}
+	}
+	if !n.journal.Accepting() {
 		refuse(&plan, "journal", &tandem.Rejection{Status: 503, Cause: tandem.CauseTemporaryFailure, Reason: "calls can't be recorded now"})
 	}
 	return plan

@@ -7,6 +7,7 @@ import (
 // ServeCmd is `tandem serve`.
 type ServeCmd struct {
 	ConfigFlag
+	Without []string `hidden:"" enum:"media,rating,journal" help:"For measuring: leave a part out to see what it costs. No such node carries calls that matter."`
 }
 
 // Run serves until interrupted, then hangs up what is left and writes it down.
@@ -16,6 +17,7 @@ func (c ServeCmd) Run(env *environment) error {
 		return err
 	}
 	tuneMemory()
+	config.Without = c.Without
 	log := newLogger(env.stderr, config.Log)
 	node, err := StartNode(env.ctx, config, log)
 	if err != nil {
