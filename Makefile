@@ -6,7 +6,7 @@ FUZZTIME  ?= 5s
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -X main.version=$(VERSION)
 
-.PHONY: menu run test test-short race lint fuzz bench microbench golden build setup setup-test setup-bench clean
+.PHONY: menu run test test-short race lint fuzz media bench microbench golden build setup setup-test setup-bench clean
 
 menu: ## print this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lint: ## gofmt, go vet, staticcheck
 fuzz: ## every fuzz target for FUZZTIME (default 5s each; 10000x is a count)
 	@scripts/fuzz.sh $(FUZZTIME)
 
+media: setup-test ## real phones and bit-exact calls through a node, the long form
+	TANDEM_MEDIA=full $(GO) test -count=1 -timeout 15m -v -run 'TestMediaProof' ./cmd/tandem
+
 # QUICK=1 is the short form. ARGS goes to the program: go run ./bench/run -help
 BENCHOUT = bench/results/$(shell date -u +%Y-%m-%d-%H%M)-$(shell git rev-parse --short HEAD 2>/dev/null).md
 bench: setup-bench build ## CPU, memory and latency per call beside sipgo, Kamailio and the floor (25 min; QUICK=1: 3 min)
@@ -54,7 +57,7 @@ build: ## bin/tandem
 setup: ## what `make run` needs: the ClickHouse library
 	@scripts/setup.sh
 
-setup-test: setup ## what `make test` needs besides: SIPp, Chromium
+setup-test: setup ## what `make test` needs besides: SIPp, Chromium, baresip
 	@scripts/setup.sh --test
 
 setup-bench: setup ## what `make bench` needs besides: SIPp, Kamailio, rtpengine

@@ -20,6 +20,7 @@ command -v node >/dev/null && command -v npm >/dev/null || debian npm npm
 if [ "${1:-}" = "--test" ]; then
 	debian sipp sip-tester
 	debian chromium chromium
+	debian baresip baresip-core
 fi
 if [ "${1:-}" = "--bench" ]; then
 	debian sipp sip-tester

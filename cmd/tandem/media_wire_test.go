@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 )
 
 // wire is the network between peers and a node: a 1:1 NAT in front of the
@@ -19,8 +21,48 @@ type wire struct {
 	lossy  map[netip.AddrPort]bool
 	count  map[netip.AddrPort]*wireCount
 	random *rand.Rand
+	tapped []wirePacket
+	record bool
 	conns  []*net.UDPConn
 	done   sync.WaitGroup
+}
+
+// wirePacket is an RTP packet on its way between a peer and the node.
+type wirePacket struct {
+	at   time.Time
+	peer netip.AddrPort
+	up   bool // from the peer to the node
+	data []byte
+}
+
+// tap keeps a packet, when the wire records.
+func (w *wire) tap(peer netip.AddrPort, up bool, data []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.record {
+		w.tapped = append(w.tapped, wirePacket{time.Now(), peer, up, bytes.Clone(data)})
+	}
+}
+
+// listen starts recording afresh, or ends it.
+func (w *wire) listen(on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.record = on; on {
+		w.tapped = nil
+	}
+}
+
+// packets is what was recorded of a peer whose port is in a range, one direction.
+func (w *wire) packets(low, high uint16, up bool) (all []wirePacket) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.tapped {
+		if p.up == up && p.peer.Port() >= low && p.peer.Port() <= high {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // wireCount is what came from a peer and what of it was lost.
@@ -94,9 +136,15 @@ func (w *wire) carry(c *net.UDPConn, port uint16) {
 					if err != nil {
 						return
 					}
+					if port%2 == 0 {
+						w.tap(from, false, back[:n])
+					}
 					_, _ = c.WriteToUDPAddrPort(back[:n], from)
 				}
 			})
+		}
+		if port%2 == 0 {
+			w.tap(from, true, buf[:n])
 		}
 		_, _ = s.Write(buf[:n])
 	}
