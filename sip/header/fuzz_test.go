@@ -83,3 +83,27 @@ func FuzzMultipart(f *testing.F) {
 		}
 	})
 }
+
+// What is made of addresses that were received is clean and reads back.
+func FuzzRedirection(f *testing.F) {
+	f.Add("<sip:a@b>;index=1, <sip:c@d>;index=1.1", "sip:+1@x?Reason=a%0d%0ab", "302")
+	f.Add(`"x" <sip:a@b;p="q">;index=1.2.3.4.5;index="1"`, `sip:a"b<c>@x`, "unknown")
+	f.Add("<sip:a@b>;index=99999999999999999999", "tel:+1;phone-context=x", `a"b`)
+	f.Fuzz(func(t *testing.T, list, uri, reason string) {
+		entries, _ := ParseAddresses("History-Info", list)
+		next := NextIndex(entries)
+		if !validIndex(next) {
+			t.Fatalf("index %q after %q", next, list)
+		}
+		for _, out := range [][]byte{AppendHistory(nil, uri, uri, next, len(reason)), AppendDiversion(nil, uri, reason, len(list)%100)} {
+			if !Clean(string(out)) {
+				t.Fatalf("%q %q print %q", uri, reason, out)
+			}
+		}
+		_ = URIUser(uri)
+		mediaType, params := MediaType(list)
+		_, _ = Param(params, "boundary")
+		_, _ = Param(list, mediaType)
+		_ = Unquote(reason)
+	})
+}
