@@ -56,7 +56,7 @@ func main() {
 func parse(args []string) (*plan, error) {
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
 	quick := f.Bool("quick", false, "the short form: one round of 8 s, no rungs")
-	sections := f.String("sections", "signalling,features,rungs,memory", "what to measure: "+strings.Join(sectionNames(), ", "))
+	sections := f.String("sections", "signalling,teams,media,features,rungs,memory", "what to measure: "+strings.Join(sectionNames(), ", "))
 	systems := f.String("systems", "tandem,sipgo,floor,kamailio", "systems, in their order within a round")
 	rates := f.String("rates", "200,1000", "calls a second")
 	rungs := f.String("rungs", "1000,1250,1500,1750,2000", "calls a second of the search for the highest clean rate")
@@ -74,7 +74,7 @@ func parse(args []string) (*plan, error) {
 	if *quick {
 		p.rounds, p.seconds = 1, 8
 		if !set(f, "sections") {
-			p.sections = []string{"signalling", "features"}
+			p.sections = []string{"signalling", "teams", "media"}
 		}
 	}
 	if p.tandem2 != "" {
@@ -116,7 +116,8 @@ type session struct {
 	*plan
 	rig     *rig
 	report  io.Writer
-	raw     []result
+	runs    []result
+	raw     []string // every run as JSON, for who wants to compute further
 	library string
 }
 
@@ -130,6 +131,8 @@ func sections() []section {
 	return []section{
 		{"signalling", (*session).signalling},
 		{"features", (*session).features},
+		{"teams", (*session).teamsCalls},
+		{"media", (*session).media},
 		{"rungs", (*session).climb},
 		{"memory", (*session).memory},
 	}
@@ -169,7 +172,7 @@ func (p *plan) measure(ctx context.Context) error {
 			}
 		}
 	}
-	s.rawLines()
+	s.say("\n## raw\n\n```\n%s\n```", strings.Join(s.raw, "\n"))
 	s.say("\ntook %s", time.Since(began).Round(time.Second))
 	return nil
 }
@@ -196,6 +199,9 @@ func (p *plan) prepare() (*session, error) {
 	}
 	if s.rig.sipg, err = build(root, "bench/sipgob2b", "sipgob2b", s.rig.work); err == nil {
 		s.rig.fwd, err = build(root, "bench/sipfwd", "sipfwd", s.rig.work)
+	}
+	if err == nil {
+		s.rig.load, err = build(root, "bench/load", "load", s.rig.work)
 	}
 	if err == nil && p.tandem == "" {
 		p.tandem, err = build(root, "cmd/tandem", "tandem", s.rig.work)

@@ -17,7 +17,7 @@ func spread(values []float64) (low, middle, high float64) {
 // pick gives one value of each run of a system, load and rate.
 func (s *session) pick(system, label string, rate int, value func(result) float64) []float64 {
 	var all []float64
-	for _, r := range s.raw {
+	for _, r := range s.runs {
 		if r.System == system && r.Load == label && r.Rate == rate {
 			all = append(all, value(r))
 		}
@@ -26,13 +26,13 @@ func (s *session) pick(system, label string, rate int, value func(result) float6
 }
 
 // table prints the runs of a load, one line per rate and system.
-func (s *session) table(label string) {
+func (s *session) table(label string, systems []string) {
 	s.say("\n| calls/s | system | CPU us per call min / **med** / max | of which ClickHouse | x sipgo | set-up p50 / p99 ms | failed | RSS idle -> peak MB | GC pause p99 / max ms | rows | facts |")
 	s.say("|---|---|---|---|---|---|---|---|---|---|---|")
 	middle := func(values []float64) float64 { _, m, _ := spread(values); return m }
 	for _, rate := range s.rates {
 		beside := middle(s.pick("sipgo", label, rate, func(r result) float64 { return r.CPU }))
-		for _, name := range s.systems {
+		for _, name := range systems {
 			get := func(value func(result) float64) []float64 { return s.pick(name, label, rate, value) }
 			low, med, high := spread(get(func(r result) float64 { return r.CPU }))
 			ratio := 0.0
@@ -50,14 +50,9 @@ func (s *session) table(label string) {
 	}
 }
 
-// rawLines prints every run as JSON, for who wants to compute further.
-func (s *session) rawLines() {
-	s.say("\n## raw\n\n```")
-	for _, r := range s.raw {
-		text, err := json.Marshal(r)
-		if err == nil {
-			s.say("%s", text)
-		}
+// note keeps a run for the raw part of the report.
+func (s *session) note(run any) {
+	if text, err := json.Marshal(run); err == nil {
+		s.raw = append(s.raw, string(text))
 	}
-	s.say("```")
 }

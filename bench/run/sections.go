@@ -6,14 +6,15 @@ import (
 )
 
 // once runs a load on a system and notes the result.
-func (s *session) once(ctx context.Context, sys system, l load, label string) (result, error) {
-	r, err := carry(ctx, s.rig, sys, l, label)
+func (s *session) once(ctx context.Context, sys system, d driver, l load, label string) (result, error) {
+	r, err := carry(ctx, s.rig, sys, d, l, label)
 	if err != nil {
 		return r, err
 	}
-	s.raw = append(s.raw, r)
-	s.say("  %-16s %5d/s  CPU %6.1f us/call (ClickHouse %5.1f)  ok %d failed %d retrans %d  set-up p50 %.2f p99 %.2f ms  RSS %d -> %d MB  %s",
-		r.System, r.Rate, r.CPU, r.EngineUs, r.OK, r.Failed, r.Retransmissions, r.P50, r.P99, r.IdleKB>>10, r.PeakKB>>10, r.Complaint)
+	s.runs = append(s.runs, r)
+	s.note(r)
+	s.say("  %-16s %5d/s  CPU %6.1f us/call (ClickHouse %5.1f)  ok %d failed %d retrans %d  set-up p50 %.2f p99 %.2f ms  RSS %d -> %d MB  others %.0f %%  %s",
+		r.System, r.Rate, r.CPU, r.EngineUs, r.OK, r.Failed, r.Retransmissions, r.P50, r.P99, r.IdleKB>>10, r.PeakKB>>10, r.OthersPercent, r.Complaint)
 	return r, nil
 }
 
@@ -27,13 +28,44 @@ func (s *session) signalling(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				if _, err := s.once(ctx, sys, load{rate, rate * s.seconds, time.Second}, "udp"); err != nil {
+				if _, err := s.once(ctx, sys, &sipp{}, load{rate, rate * s.seconds, time.Second}, "udp"); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	s.table("udp")
+	s.table("udp", s.systems)
+	return nil
+}
+
+// teamsCalls is TLS with SRTP keys on Microsoft's side, half of the calls from
+// there; beside it the same generator's calls over UDP. No media is sent.
+func (s *session) teamsCalls(ctx context.Context) error {
+	systems := []func() system{
+		func() system { return &node{title: "tandem TLS", program: s.tandem, library: s.library, secure: true} },
+		func() system { return &node{title: "tandem UDP", program: s.tandem, library: s.library} },
+		thinSipgo, floor, kamailio,
+	}
+	if s.tandem2 != "" {
+		systems = append(systems, func() system {
+			return &node{title: "tandem2 TLS", program: s.tandem2, library: s.library, secure: true}
+		})
+	}
+	var titles []string
+	for round := range s.rounds {
+		for i, rate := range s.rates {
+			for _, system := range systems {
+				sys := system()
+				if round == 0 && i == 0 {
+					titles = append(titles, sys.name())
+				}
+				if _, err := s.once(ctx, sys, &generator{}, load{rate, rate * s.seconds, time.Second}, "teams"); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	s.table("teams", titles)
 	return nil
 }
 
@@ -46,7 +78,7 @@ func (s *session) climb(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			r, err := s.once(ctx, sys, load{rate, rate * 6, time.Second}, "rung")
+			r, err := s.once(ctx, sys, &sipp{}, load{rate, rate * 6, time.Second}, "rung")
 			if err != nil {
 				return err
 			}
@@ -68,7 +100,7 @@ func (s *session) memory(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r, err := s.once(ctx, sys, load{200, calls, 15 * time.Second}, "held")
+		r, err := s.once(ctx, sys, &sipp{}, load{200, calls, 15 * time.Second}, "held")
 		if err != nil {
 			return err
 		}

@@ -17,10 +17,10 @@ type system interface {
 	name() string
 	// start runs it and returns when it takes calls.
 	start(ctx context.Context, r *rig) error
-	pid() int
+	pids() []int // the main process first
 	// settle returns when everything that the calls so far cause is done, and
 	// what the system itself counted.
-	settle(ctx context.Context, calls int) (counts, error)
+	settle(ctx context.Context) (counts, error)
 	stop()
 }
 
@@ -40,13 +40,28 @@ type rig struct {
 	net  string // the first three bytes of every address
 	root string // the repository
 	work string // a scratch folder on a real disk
-	sipg string // built rivals
+	sipg string // built programs
 	fwd  string
+	load string
 }
 
 func (r *rig) system() string { return r.net + ".10:5060" }
 func (r *rig) caller() string { return r.net + ".20:5070" }
 func (r *rig) callee() string { return r.net + ".30:5080" }
+func (r *rig) prober() string { return r.net + ".20:5072" }
+func (r *rig) teams() string  { return r.net + ".30:5061" }
+
+// systemTLS is where the system takes Microsoft's connections.
+func (r *rig) systemTLS() string { return r.net + ".10:5061" }
+
+// probed is where the prober's calls go: the floor can't tell calls apart, so
+// it has a second socket for them.
+func (r *rig) probed(s system) string {
+	if s.name() == "floor" {
+		return r.net + ".10:5062"
+	}
+	return r.system()
+}
 
 // folder makes a new scratch folder.
 func (r *rig) folder(name string) (string, error) { return os.MkdirTemp(r.work, name+"-") }
@@ -78,7 +93,7 @@ type plain struct {
 }
 
 func (p *plain) name() string { return p.title }
-func (p *plain) pid() int     { return p.process.pid() }
+func (p *plain) pids() []int  { return []int{p.process.pid()} }
 func (p *plain) stop()        { p.process.end(3 * time.Second) }
 
 func (p *plain) start(ctx context.Context, r *rig) error {
@@ -96,7 +111,7 @@ func (p *plain) start(ctx context.Context, r *rig) error {
 	return awaitUDP(ctx, p.process, r.system())
 }
 
-func (p *plain) settle(context.Context, int) (counts, error) {
+func (p *plain) settle(context.Context) (counts, error) {
 	if p.process.ended() {
 		return counts{}, fmt.Errorf("%s ended: %v\n%s", p.title, p.process.err, p.process.tail())
 	}
@@ -106,7 +121,7 @@ func (p *plain) settle(context.Context, int) (counts, error) {
 // floor moves datagrams unread.
 func floor() system {
 	return &plain{title: "floor", command: func(r *rig, _ string) ([]string, error) {
-		return []string{r.fwd, "-listen", r.system(), "-a", r.caller(), "-b", r.callee()}, nil
+		return []string{r.fwd, "-listen", r.system(), "-a", r.caller(), "-b", r.callee(), "-listen2", r.net + ".10:5062", "-a2", r.prober()}, nil
 	}}
 }
 
@@ -118,8 +133,10 @@ func thinSipgo() system {
 }
 
 // kamailio is Debian's, as a dialog-stateful proxy.
-func kamailio() system {
-	return &plain{title: "kamailio", command: func(r *rig, dir string) ([]string, error) {
+func kamailio() system { return kamailioWith("kamailio") }
+
+func kamailioWith(title string, args ...string) *plain {
+	return &plain{title: title, command: func(r *rig, dir string) ([]string, error) {
 		modules, _ := filepath.Glob("/usr/lib/*/kamailio/modules")
 		program, err := exec.LookPath("kamailio")
 		if err != nil || len(modules) == 0 {
@@ -135,6 +152,6 @@ func kamailio() system {
 		if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 			return nil, err
 		}
-		return []string{program, "-DD", "-E", "-f", file, "-Y", dir, "-w", dir, "-P", filepath.Join(dir, "pid"), "-m", "512"}, nil
+		return append([]string{program, "-DD", "-E", "-f", file, "-Y", dir, "-w", dir, "-P", filepath.Join(dir, "pid"), "-m", "512"}, args...), nil
 	}}
 }

@@ -22,7 +22,7 @@ type node struct {
 	library string   // libchdb.so; empty: tandem searches it
 	args    []string // after `tandem serve`
 	extra   string   // more of tandem.yaml
-	edit    func(customers string) string
+	secure  bool     // TLS and SRTP on Microsoft's side
 
 	process *child
 	dir     string
@@ -38,8 +38,8 @@ type nodeStatus struct {
 			LastError    string
 		} `json:"journal"`
 		Pipeline struct {
-			Backlog, Rows, Inserts, Retries, Quarantined uint64
-			LastError                                    string
+			Ledger, Backlog, Rows, Inserts, Retries, Quarantined uint64
+			LastError                                            string
 		} `json:"pipeline"`
 		Calls struct {
 			Core struct{ Calls, Started, Answered, Ended int }
@@ -56,7 +56,7 @@ type nodeStatus struct {
 }
 
 func (n *node) name() string { return n.title }
-func (n *node) pid() int     { return n.process.pid() }
+func (n *node) pids() []int  { return []int{n.process.pid()} }
 func (n *node) stop() {
 	n.process.end(15 * time.Second)
 	_ = os.RemoveAll(n.dir)
@@ -67,6 +67,9 @@ func (n *node) stop() {
 func (n *node) settings(r *rig) string {
 	text := fmt.Sprintf("node: bench\ndata: data\nsip:\n  listen:\n    - {transport: udp, address: \"%s\"}\nmedia: {address: %s.10, ports: 10000-59999}\nhttp: {address: \"%s.10:8080\"}\n",
 		r.system(), r.net, r.net)
+	if n.secure {
+		text = strings.Replace(text, "media:", fmt.Sprintf("    - {transport: tls, address: \"%s\"}\n  certificates: [{name: bench, cert: sbc.pem, key: sbc.key}]\n  roots: [ca.pem]\nmedia:", r.systemTLS()), 1)
+	}
 	if n.library != "" && !strings.Contains(n.extra, "clickhouse:") {
 		text += fmt.Sprintf("clickhouse: {library: %q}\n", n.library)
 	}
@@ -86,8 +89,11 @@ func (n *node) start(ctx context.Context, r *rig) error {
 		return err
 	}
 	text := strings.ReplaceAll(string(customers), "@NET@", r.net)
-	if n.edit != nil {
-		text = n.edit(text)
+	if n.secure {
+		if err := r.certificates(n.dir); err != nil {
+			return err
+		}
+		text = strings.NewReplacer("    lab: true\n    transport: udp\n    srtp: \"off\"\n", "", r.callee(), r.teams()).Replace(text)
 	}
 	file := filepath.Join(n.dir, "customers.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -157,16 +163,29 @@ func (n *node) await(ctx context.Context, what string, done func() (bool, error)
 }
 
 // settle waits until every call is over, on disk and in ClickHouse.
-func (n *node) settle(ctx context.Context, calls int) (counts, error) {
+func (n *node) settle(ctx context.Context) (counts, error) {
 	var s nodeStatus
+	asked := false
 	err := n.await(ctx, "delivering rows", func() (bool, error) {
 		var err error
 		if s, err = n.status(ctx, &rig{}); err != nil {
 			return false, err
 		}
 		p := s.Parts
-		over := p.Calls.Core.Calls == 0 && p.Journal.Synced == p.Journal.Last
-		return over && (n.noEngine() || n.noRows() || p.Pipeline.Backlog == 0), nil
+		if p.Calls.Core.Calls > 0 || p.Journal.Synced < p.Journal.Last {
+			return false, nil
+		}
+		if n.noRows() {
+			return true, nil
+		}
+		if n.noEngine() {
+			return p.Pipeline.Ledger == p.Journal.Last, nil
+		}
+		if !asked { // a report is complete: it has the rest delivered before it reads
+			asked = true
+			_, err = n.rowAt(ctx, 0)
+		}
+		return p.Pipeline.Backlog == 0, err
 	})
 	if err != nil {
 		return counts{}, fmt.Errorf("%w: %+v", err, s)
@@ -190,15 +209,8 @@ func (n *node) verify(ctx context.Context, want int) error {
 	if n.noEngine() || n.noRows() {
 		return nil
 	}
-	at := func(offset int) (int, error) {
-		var page struct {
-			Items []struct{} `json:"items"`
-		}
-		err := n.api.Get(ctx, "/api/v1/log", url.Values{"limit": {"1"}, "offset": {fmt.Sprint(offset)}}, &page)
-		return len(page.Items), err
-	}
-	last, err1 := at(want - 1)
-	after, err2 := at(want)
+	last, err1 := n.rowAt(ctx, want-1)
+	after, err2 := n.rowAt(ctx, want)
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
@@ -206,4 +218,13 @@ func (n *node) verify(ctx context.Context, want int) error {
 		return fmt.Errorf("ClickHouse does not hold exactly %d rows", want)
 	}
 	return nil
+}
+
+// rowAt asks for one row of the log: 1 when there is one at that place, else 0.
+func (n *node) rowAt(ctx context.Context, offset int) (int, error) {
+	var page struct {
+		Items []struct{} `json:"items"`
+	}
+	err := n.api.Get(ctx, "/api/v1/log", url.Values{"limit": {"1"}, "offset": {fmt.Sprint(offset)}}, &page)
+	return len(page.Items), err
 }

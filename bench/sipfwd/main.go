@@ -16,17 +16,26 @@ func main() {
 	listen := flag.String("listen", "127.0.0.10:5060", "own address")
 	a := flag.String("a", "127.0.0.20:5070", "the calling side")
 	b := flag.String("b", "127.0.0.30:5080", "the called side")
+	listen2 := flag.String("listen2", "", "a second own address, for a second calling side")
+	a2 := flag.String("a2", "", "the second calling side")
 	flag.Parse()
-	if err := forward(*listen, *a, *b); err != nil {
-		fmt.Fprintln(os.Stderr, "sipfwd:", err)
-		os.Exit(1)
+	ways := [][3]string{{*listen, *a, *b}}
+	if *listen2 != "" {
+		ways = append(ways, [3]string{*listen2, *a2, *b})
 	}
+	failed := make(chan error)
+	for _, way := range ways {
+		go func() { failed <- forward(way) }()
+	}
+	fmt.Fprintln(os.Stderr, "sipfwd:", <-failed)
+	os.Exit(1)
 }
 
-// forward never returns but on an error of its socket's set-up.
-func forward(listen, a, b string) error {
+// forward returns only with an error of its set-up. Addresses are its own, the
+// calling side's, the called side's.
+func forward(addresses [3]string) error {
 	var ends [3]netip.AddrPort
-	for i, text := range []string{listen, a, b} {
+	for i, text := range addresses {
 		end, err := netip.ParseAddrPort(text)
 		if err != nil {
 			return err

@@ -1,4 +1,5 @@
-package main
+// Package process reads what processes have used, from /proc.
+package process
 
 import (
 	"bytes"
@@ -10,29 +11,32 @@ import (
 	"time"
 )
 
-// usage is what a system has used: its first process and the ones below it
+// Usage is what a system has used: its first process and the ones below it
 // apart, because Tandem's child is ClickHouse.
-type usage struct {
-	main, children       time.Duration // user and system time
-	mainRSS, childrenRSS int64         // KB
+type Usage struct {
+	Main, Children       time.Duration // user and system time
+	MainRSS, ChildrenRSS int64         // KB
 }
 
-func (u usage) cpu() time.Duration { return u.main + u.children }
+// CPU is the time of all processes.
+func (u Usage) CPU() time.Duration { return u.Main + u.Children }
 
 // userHZ is the unit of the times in /proc/PID/stat on every Linux that Go
 // runs on. The sum of both times is exact, threads that ended included.
 const userHZ = 100
 
-// used reads a process and all its descendants.
-func used(pid int) usage {
-	var u usage
-	for i, p := range tree(pid) {
-		cpu, rss := readStat(p)
-		if i == 0 {
-			u.main, u.mainRSS = cpu, rss
-		} else {
-			u.children += cpu
-			u.childrenRSS += rss
+// Used reads processes and all their descendants; the first one is the main one.
+func Used(pids ...int) Usage {
+	var u Usage
+	for i, pid := range pids {
+		for j, p := range tree(pid) {
+			cpu, rss := readStat(p)
+			if i+j == 0 {
+				u.Main, u.MainRSS = cpu, rss
+			} else {
+				u.Children += cpu
+				u.ChildrenRSS += rss
+			}
 		}
 	}
 	return u
@@ -83,16 +87,16 @@ func readStat(pid int) (cpu time.Duration, rss int64) {
 	return time.Duration(user+system) * time.Second / userHZ, pages * int64(os.Getpagesize()) / 1024
 }
 
-// peak samples the memory of a system until stop is closed.
-func peak(pid int, stop <-chan struct{}) <-chan usage {
-	result := make(chan usage, 1)
+// Peak samples the memory of a system until stop is closed.
+func Peak(stop <-chan struct{}, pids ...int) <-chan Usage {
+	result := make(chan Usage, 1)
 	go func() {
-		var most usage
+		var most Usage
 		tick := time.NewTicker(250 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			now := used(pid)
-			most.mainRSS, most.childrenRSS = max(most.mainRSS, now.mainRSS), max(most.childrenRSS, now.childrenRSS)
+			now := Used(pids...)
+			most.MainRSS, most.ChildrenRSS = max(most.MainRSS, now.MainRSS), max(most.ChildrenRSS, now.ChildrenRSS)
 			select {
 			case <-tick.C:
 			case <-stop:
@@ -102,4 +106,26 @@ func peak(pid int, stop <-chan struct{}) <-chan usage {
 		}
 	}()
 	return result
+}
+
+// Core is how long a processor has worked since the machine's start, for
+// whomever.
+func Core(n string) time.Duration {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) < 8 || f[0] != "cpu"+n {
+			continue
+		}
+		var busy int64
+		for _, i := range []int{1, 2, 3, 8} { // user, nice, system, stolen by the host
+			ticks, _ := strconv.ParseInt(f[i], 10, 64)
+			busy += ticks
+		}
+		return time.Duration(busy) * time.Second / userHZ
+	}
+	return 0
 }
