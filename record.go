@@ -8,9 +8,9 @@ type FactKind uint8
 // The facts. Each carries the whole CallRecord as known then, so that the last
 // one of a call suffices to close it after a crash.
 const (
-	FactStart      FactKind = 1 // INVITE accepted and routed
+	FactStart      FactKind = 1 // INVITE accepted and routed, the first attempt about to leave
 	FactAnswer     FactKind = 2 // a B-leg answered: billing runs
-	FactCheckpoint FactKind = 3 // still up
+	FactCheckpoint FactKind = 3 // still up, or another attempt about to leave
 	FactEnd        FactKind = 4 // final: rows are made from this one
 	// FactAlive speaks of the node and carries no call: it was at work at that
 	// instant, so every call on record without an end was still up.

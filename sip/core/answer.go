@@ -28,7 +28,7 @@ func (c *Call) ring(l *Leg) {
 	}
 	c.rung = status
 	if r := c.a.record(); r != nil && r.RingTime.IsZero() {
-		r.RingTime = c.core.wall.UTC()
+		r.RingTime = c.moment()
 	}
 	c.core.reply(c.a.server, status, c.dialogLines(&c.a, nil), body)
 }
@@ -74,7 +74,7 @@ func (c *Call) connect(l *Leg) {
 	k.timers.stop(&c.silence)
 	c.setUpOver()
 	k.stats.Answered++
-	now := k.wall.UTC()
+	now := c.moment()
 	for _, leg := range [...]*Leg{&c.a, l} {
 		leg.answered = k.now
 		if r := leg.record(); r != nil {

@@ -44,12 +44,17 @@ func (c *Call) dial(att *tandem.Attempt) {
 	c.legs = append(c.legs, l)
 	c.rec.Legs = append(c.rec.Legs, tandem.LegRecord{
 		Technology: att.Technology, Network: att.Network, Trunk: att.Trunk, Endpoint: endpointName(att.Endpoint),
-		SIPCallID: l.callID, From: att.From, To: att.To, SetupTime: k.wall.UTC(), Failsafe: att.Failsafe,
+		SIPCallID: l.callID, From: att.From, To: att.To, SetupTime: c.moment(), Failsafe: att.Failsafe,
 	})
 	l.rec = len(c.rec.Legs) - 1
 	if att.Failsafe {
 		c.rec.FailsafeTo = c.plan.FailsafeNumber
 	}
+	fact := tandem.FactStart
+	if len(c.legs) > 1 {
+		fact = tandem.FactCheckpoint
+	}
+	c.journal(fact) // before the INVITE leaves: a crash loses no attempt
 	if view.ViaHost == "" {
 		c.attemptFailed(l, tandem.Outcome{Kind: tandem.OutcomeConnection})
 		return
@@ -119,7 +124,7 @@ func (c *Call) progress(l *Leg, in *inbound) {
 	}
 	l.alerted = true
 	if r := l.record(); r != nil && r.RingTime.IsZero() {
-		r.RingTime = k.wall.UTC()
+		r.RingTime = c.moment()
 	}
 	if l.att.AnswerTimeout == 0 { // Timer C starts anew with each 18x (RFC 3261 16.7 step 2)
 		k.timers.set(&l.patient, k.now+c.patience(l), timerAnswer, l)

@@ -24,6 +24,8 @@ type Call struct {
 	// legs are all B-legs, for the release.
 	legs []*Leg
 
+	began    time.Time     // wall clock at the INVITE, see moment
+	beganAt  time.Duration // the same instant on the core's clock
 	plan     tandem.Plan
 	rec      tandem.CallRecord
 	media    tandem.MediaSession
@@ -73,7 +75,7 @@ func (r *released) set(by tandem.ReleasedBy, status tandem.SIPStatus, cause tand
 // newCall files a call. The A-leg has its dialog from the INVITE.
 func (c *Core) newCall(in *inbound, view *TrunkView) *Call {
 	c.nextCall++
-	call := &Call{core: c, serial: c.nextCall}
+	call := &Call{core: c, serial: c.nextCall, began: c.wall.UTC(), beganAt: c.now}
 	if c.last == nil {
 		c.first = call
 	} else {

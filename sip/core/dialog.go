@@ -229,10 +229,13 @@ func (l *Leg) sendAck(cseq uint32) {
 	l.core.deps.Output.Send(l.hop, sip.SendRef{}, l.ack)
 }
 
-// ackAgain answers a copy of a 2xx.
+// ackAgain answers a copy of a 2xx. Of an INVITE before the last one the ACK is
+// built anew: it was lost, and without it the peer ends the call (13.3.1.4).
 func (l *Leg) ackAgain(cseq uint32) {
-	if l.ackSeq == cseq && l.ack != nil {
-		l.core.stats.Retransmits++
-		l.core.deps.Output.Send(l.hop, sip.SendRef{}, l.ack)
+	l.core.stats.Retransmits++
+	ack := l.ack
+	if l.ackSeq != cseq {
+		ack = l.request(gosip.ACK, l.core.newBranch(0), cseq, nil, "", nil)
 	}
+	l.core.deps.Output.Send(l.hop, sip.SendRef{}, ack)
 }

@@ -197,7 +197,6 @@ func (c *Call) route(in *inbound) {
 		return
 	}
 	c.media = session
-	c.journal(tandem.FactStart)
 	c.on(evRoute, nil)
 }
 

@@ -255,7 +255,11 @@ func (l *Leg) answered2xx(tx *clientTx, in *inbound) bool {
 // same, or the peer ends the call (RFC 3261 14.2), and our description is put
 // in force again.
 func (l *Leg) overtaken(in *inbound) {
-	if l.state != legUp || in.cseq <= l.ackSeq || in.cseq > l.localSeq {
+	switch {
+	case in.cseq > l.localSeq: // of no INVITE of ours
+		l.core.stats.Stray++
+		return
+	case l.state != legUp || in.cseq <= l.ackSeq:
 		l.ackAgain(in.cseq)
 		return
 	}

@@ -6,9 +6,14 @@ import (
 	"tandem"
 )
 
+// moment is the present instant for the record. All times of a call lie on one
+// axis, the wall clock at its INVITE continued by the monotonic clock: a step of
+// the wall clock in between neither puts them out of order nor changes what a
+// recovery bills.
+func (c *Call) moment() time.Time { return c.began.Add(c.core.now - c.beganAt) }
+
 // begin fills the record of an INVITE that was taken in.
 func (c *Call) begin(in *inbound) {
-	k := c.core
 	r := &c.rec.Legs[0]
 	r.Technology = technologyOf(c.a.view)
 	r.Network = c.a.view.Network
@@ -17,7 +22,7 @@ func (c *Call) begin(in *inbound) {
 	r.SIPCallID = in.callID
 	r.From = tandem.Clip(in.from.Address.User, 64)
 	r.To = tandem.Clip(in.req.Recipient.User, 64)
-	r.SetupTime = k.wall.UTC()
+	r.SetupTime = c.moment()
 	c.rec.Dialled = r.To
 }
 
@@ -30,7 +35,7 @@ func (c *Call) planned() {
 	for _, s := range p.Skipped {
 		r.Legs = append(r.Legs, tandem.LegRecord{
 			Technology: s.Technology, Network: s.Network, Trunk: s.Trunk, Endpoint: endpointName(s.Endpoint),
-			SetupTime: c.core.wall.UTC(), ReleaseTime: c.core.wall.UTC(), Outcome: tandem.OutcomeSkipped,
+			SetupTime: c.moment(), ReleaseTime: c.moment(), Outcome: tandem.OutcomeSkipped,
 			ReasonText: s.Reason, ReleasedBy: tandem.ReleasedByEngine, Disposition: tandem.FailedNetwork,
 		})
 	}
@@ -53,7 +58,7 @@ func endpointName(ep tandem.Endpoint) string {
 
 // journal writes a fact.
 func (c *Call) journal(kind tandem.FactKind) {
-	c.rec.Checkpoint = c.core.wall.UTC()
+	c.rec.Checkpoint = c.moment()
 	c.core.deps.Output.Record(kind, c.core.wall, &c.rec)
 }
 
@@ -99,13 +104,13 @@ func (c *Call) closeMedia() {
 // the decision to end. back sets it to an earlier instant, the last packet seen.
 func (c *Call) endNow(lastSeen time.Time, back bool) {
 	k := c.core
-	c.endedAt, c.endWall = k.now, k.wall.UTC()
+	c.endedAt, c.endWall = k.now, c.moment()
 	if !back {
 		return
 	}
 	c.endedAt, c.endWall = c.a.answered, c.rec.Legs[0].AnswerTime
 	if ago := k.wall.Sub(lastSeen); !lastSeen.IsZero() && ago >= 0 && k.now-ago > c.a.answered {
-		c.endedAt, c.endWall = k.now-ago, lastSeen.UTC()
+		c.endedAt, c.endWall = k.now-ago, c.moment().Add(-ago)
 	}
 }
 
@@ -129,7 +134,7 @@ func (l *Leg) closeFailed(o tandem.Outcome, status tandem.SIPStatus, cause tande
 	if r == nil || !r.ReleaseTime.IsZero() {
 		return
 	}
-	r.ReleaseTime = l.core.wall.UTC()
+	r.ReleaseTime = l.call.moment()
 	if l.side == tandem.SideB {
 		r.Outcome = o.Kind
 	}
@@ -154,7 +159,7 @@ func (c *Call) settle() {
 // for an answer to their BYE or CANCEL live on without it.
 func (c *Call) close(*Leg) {
 	c.closeMedia()
-	now := c.core.wall.UTC()
+	now := c.moment()
 	for i := range c.rec.Legs {
 		if r := &c.rec.Legs[i]; r.ReleaseTime.IsZero() {
 			r.ReleaseTime = now

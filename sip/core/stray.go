@@ -4,8 +4,13 @@ package core
 // its attempt was abandoned or forgotten, or from another fork. It is ACKed and
 // released (RFC 3261 13.2.2.4), built from the response alone.
 func (c *Core) strayAnswer(in *inbound) {
-	if _, ours := txOfBranch(in.branch); !ours || in.contact == nil || in.toTag == "" || in.unclean {
+	id, ours := txOfBranch(in.branch)
+	if !ours || in.contact == nil || in.toTag == "" || in.unclean {
 		c.stats.Stray++
+		return
+	}
+	if tx := c.clients[id]; tx != nil && tx.branch == in.branch && tx.cseq != in.cseq {
+		c.stats.BadMessages++ // its INVITE still waits for an answer, and this is none
 		return
 	}
 	view := c.trunks[in.flow.Trunk]
@@ -14,7 +19,7 @@ func (c *Core) strayAnswer(in *inbound) {
 		return
 	}
 	// A leg or an orphan may know this very dialog: then the ACK was lost, or it answers what we gave up.
-	if leg := c.legOf(in.fromTag, in.callID, in.toTag); leg != nil {
+	if leg := c.legOf(in.fromTag, in.callID, in.toTag); leg != nil && leg.state != legInviting {
 		leg.overtaken(in)
 		return
 	}

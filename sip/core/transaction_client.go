@@ -108,7 +108,8 @@ func (c *Core) dropClient(tx *clientTx) {
 	tx.msg = nil
 }
 
-// clientOf finds the transaction of a response (RFC 3261 17.1.3).
+// clientOf finds the transaction of a response (RFC 3261 17.1.3). One with
+// another CSeq number is no response to our request (8.2.6.2).
 func (c *Core) clientOf(in *inbound) *clientTx {
 	id, ok := txOfBranch(in.branch)
 	if !ok {
@@ -118,7 +119,7 @@ func (c *Core) clientOf(in *inbound) *clientTx {
 	if in.cseqMethod == gosip.CANCEL {
 		tx = c.cancels[id]
 	}
-	if tx == nil || tx.branch != in.branch || tx.method != in.cseqMethod {
+	if tx == nil || tx.branch != in.branch || tx.method != in.cseqMethod || tx.cseq != in.cseq {
 		return nil
 	}
 	return tx
@@ -132,6 +133,8 @@ func (c *Core) response(tx *clientTx, in *inbound) {
 			c.stats.Absorbed++
 			c.accepted(tx, in)
 		}
+	case tx.state == clientCompleted && tx.method == gosip.INVITE && in.status < 300 && in.status >= 200:
+		c.strayAnswer(in) // a fork, or a peer that changed its mind: it believes itself in a call
 	case tx.state == clientCompleted:
 		c.stats.Absorbed++
 		if tx.method == gosip.INVITE && in.status >= 300 && tx.ack != nil {

@@ -1,7 +1,9 @@
 package sim
 
 import (
-	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,9 +17,10 @@ type Media struct {
 	world *World
 	Open  int
 	Made  int
-	// Fail, when set, refuses sessions.
-	Fail bool
-	byID map[uint64]*Session
+	// Fail, when set, refuses sessions; Ports, when not 0, is how many there may be.
+	Fail  bool
+	Ports int
+	byID  map[uint64]*Session
 }
 
 // Session is the media of one call.
@@ -32,7 +35,7 @@ type Session struct {
 
 // OpenMedia implements tandem.MediaRelay.
 func (m *Media) OpenMedia(ref tandem.CallRef, _ tandem.MediaProfile) (tandem.MediaSession, error) {
-	if m.Fail {
+	if m.Fail || m.Ports > 0 && m.Open >= m.Ports {
 		return nil, &tandem.Error{Kind: tandem.KindUnavailable, Message: "no port left"}
 	}
 	m.Open++
@@ -43,6 +46,15 @@ func (m *Media) OpenMedia(ref tandem.CallRef, _ tandem.MediaProfile) (tandem.Med
 	}
 	m.byID[ref.Serial] = s
 	return s, nil
+}
+
+// crash: the ports of a dead process are free.
+func (m *Media) crash() {
+	for _, s := range m.byID {
+		s.closed = true
+	}
+	m.Open = 0
+	clear(m.byID)
 }
 
 // Sessions lists what is open.
@@ -56,6 +68,7 @@ func (s *Session) Offer(from tandem.Side, sdp []byte) ([]byte, error) {
 	if s.closed {
 		return nil, nil
 	}
+	s.media.world.checked(invMedia)
 	if strings.Contains(string(sdp), "m=nonsense") {
 		return nil, &tandem.Error{Kind: tandem.KindConflict, Message: "cannot carry"}
 	}
@@ -72,6 +85,7 @@ func (s *Session) Answer(from tandem.Side, sdp []byte, final bool) ([]byte, erro
 	if s.closed {
 		return nil, nil
 	}
+	s.media.world.checked(invMedia)
 	if strings.Contains(string(sdp), "m=nonsense") {
 		return nil, &tandem.Error{Kind: tandem.KindConflict, Message: "cannot carry"}
 	}
@@ -118,8 +132,8 @@ func (s *Session) Close() {
 
 func (s *Session) describe(side tandem.Side) []byte {
 	s.serial++
-	sdp := fmt.Sprintf("v=0\r\no=tandem %d %d IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\n",
-		s.Ref.Serial, s.serial, 20000+2*int(side))
+	sdp := "v=0\r\no=tandem " + strconv.FormatUint(s.Ref.Serial, 10) + " " + strconv.Itoa(s.serial) +
+		" IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio " + strconv.Itoa(20000+2*int(side)) + " RTP/AVP 0\r\n"
 	if wish := s.wish[side.Other()]; wish != "" {
 		sdp += "a=" + wish + "\r\n"
 	}
@@ -136,17 +150,31 @@ func (s *Session) hear(from tandem.Side, sdp []byte) {
 
 // SDP is a peer's description; version makes it another offer.
 func SDP(version int) []byte {
-	return []byte(fmt.Sprintf("v=0\r\no=peer 1 %d IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 30000 RTP/AVP 0\r\n", version))
+	return []byte("v=0\r\no=peer 1 " + strconv.Itoa(version) + " IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 30000 RTP/AVP 0\r\n")
 }
 
 // MediaTimeout reports that the caller's side of every open session has been
 // silent for ago.
 func (w *World) MediaTimeout(ago time.Duration) {
-	for serial := range w.Media.byID {
-		w.After(0, func() {
-			w.Core.Handle(core.Event{Kind: core.EventMedia, At: w.Now, Media: tandem.MediaEvent{
-				Ref: tandem.CallRef{Serial: serial}, Kind: tandem.MediaTimeout, Side: tandem.SideA, LastSeen: w.Now.Add(-ago),
-			}})
-		})
+	for _, serial := range slices.Sorted(maps.Keys(w.Media.byID)) {
+		w.silence(serial, tandem.SideA, ago)
 	}
+}
+
+// OneMediaTimeout reports it of one session.
+func (w *World) OneMediaTimeout(ago time.Duration) {
+	if serials := slices.Sorted(maps.Keys(w.Media.byID)); len(serials) > 0 {
+		w.silence(serials[w.Pick(len(serials))], tandem.Side(w.Pick(2)), ago)
+	}
+}
+
+func (w *World) silence(serial uint64, side tandem.Side, ago time.Duration) {
+	died := w.turn.died
+	w.After(0, func() {
+		if died == w.turn.died {
+			w.handle(core.Event{Kind: core.EventMedia, Media: tandem.MediaEvent{
+				Ref: tandem.CallRef{Serial: serial}, Kind: tandem.MediaTimeout, Side: side, LastSeen: w.Now.Add(-ago),
+			}})
+		}
+	})
 }

@@ -1,160 +1,144 @@
 package sim
 
 import (
+	"net/netip"
+	"strconv"
 	"time"
 
 	"tandem"
 	"tandem/sip/core"
 )
 
-// Random is a world with the usual network and random calls on it: a carrier
-// that calls in, Microsoft with three addresses, carriers for failsafe and
-// outbound calls. Every choice comes from the seed.
+// Random is a world with random calls on it: Microsoft's trunk and carriers
+// whose peers call, answer and misbehave. Every choice comes from the seed.
 type Random struct {
 	*World
-	Carrier, Out *Peer
-	Teams        [3]*Peer
-	Calls        []*Outgoing
-	teams        core.TrunkView
+	Weather Weather
+	// Dial says who calls whom: a peer, the numbers and the headers that its network adds.
+	Dial func() (*Peer, CallSpec)
+	// Trunks are the peers of each trunk, in the order of its endpoints.
+	Trunks map[tandem.TrunkID][]*Peer
+
+	streams []*Peer
+	spent   time.Duration // the span in which calls begin
 }
 
-func set(words ...string) tandem.OutcomeSet {
-	s, err := tandem.ParseOutcomeSet(words)
-	if err != nil {
-		panic(err)
+// NewRandom builds the network of the trunks: a peer for every endpoint. Plan,
+// Dial and Journal are still to be set.
+func NewRandom(cfg Config, weather Weather, views []core.TrunkView) *Random {
+	cfg.Faults = weather.Faults
+	r := &Random{World: New(cfg), Weather: weather, Trunks: map[tandem.TrunkID][]*Peer{}}
+	for _, v := range views {
+		for _, ep := range v.Endpoints {
+			addr := ep.Address
+			if !addr.IsValid() {
+				addr = netip.MustParseAddr(ep.Host)
+			}
+			p := r.AddPeer(v.ID, netip.AddrPortFrom(addr, ep.Port).String(), v.Transport)
+			p.Timers = true
+			p.Script = func(*Incoming) Script { return r.script() }
+			p.OnModify = r.onModify
+			r.Trunks[v.ID] = append(r.Trunks[v.ID], p)
+			if v.Transport != tandem.UDP {
+				r.streams = append(r.streams, p)
+			}
+		}
+		r.AddTrunk(v)
 	}
-	return s
-}
-
-// NewRandom builds the network.
-func NewRandom(cfg Config) *Random {
-	r := &Random{World: New(cfg)}
-	r.AddTrunk(core.TrunkView{Trunk: tandem.Trunk{ID: "carrier", Kind: tandem.TrunkCarrier, Network: "Carrier", Transport: tandem.UDP, FQDN: "sbc.example.com",
-		SendPAI: true, SendDiversion: true, SendHistoryInfo: true, Relay183: true, SessionExpires: tandem.Duration(30 * time.Minute)}, ViaHost: "192.0.2.1", ViaPort: 5060})
-	r.Carrier = r.AddPeer("carrier", "192.0.2.10:5060", tandem.UDP)
-	r.Out = r.AddPeer("carrier", "192.0.2.30:5060", tandem.UDP)
-	r.teams = core.TrunkView{Trunk: tandem.Trunk{ID: "teams", Kind: tandem.TrunkTeams, Network: "Operator Connect", Transport: tandem.TLS, FQDN: "sbc.example"},
-		ViaHost: "sbc.example", ViaPort: 5061}
-	for i, addr := range []string{"192.0.2.20:5061", "192.0.2.21:5061", "192.0.2.22:5061"} {
-		r.Teams[i] = r.AddPeer("teams", addr, tandem.TLS)
-		r.teams.Endpoints = append(r.teams.Endpoints, r.Teams[i].Endpoint())
-	}
-	r.AddTrunk(r.teams)
-	for _, p := range []*Peer{r.Carrier, r.Out, r.Teams[0], r.Teams[1], r.Teams[2]} {
-		p.Script = func(*Incoming) Script { return r.script() }
-	}
-	r.World.Plan = r.plan
+	r.Media.Ports = weather.Ports
 	return r
 }
 
-// plan routes by the trunk that the call came from.
-func (r *Random) plan(req *tandem.RouteRequest) tandem.Plan {
-	next := set("408", "503", "504", "silence", "connection")
-	p := tandem.Plan{Account: "acme", From: req.FromUser, To: req.RequestUser, DID: "+14255550100", FailsafeOn: next}
-	out := tandem.Attempt{Trunk: "carrier", Endpoint: r.Out.Endpoint(), Technology: tandem.Phone, Network: "Carrier", To: req.RequestUser, From: req.FromUser,
-		LocalHost: "sbc.example.com", ResponseTimeout: 4 * time.Second, AnswerTimeout: 70 * time.Second, NextOn: next}
-	switch {
-	case r.chance(0.02):
-		p.Reject = &tandem.Rejection{Status: 403, Reason: "not allowed", Cause: 21}
-		return p
-	case req.Trunk == "teams":
-		p.Direction = tandem.Outbound
-		p.Attempts = []tandem.Attempt{out, out}
-		return p
+// Start lets n calls begin within span, and the weather begin.
+func (r *Random) Start(n int, span time.Duration) {
+	r.spent = span
+	for range n {
+		r.After(r.Between(0, span), r.place)
 	}
-	p.Direction = tandem.Inbound
-	for i := range r.Teams {
-		p.Attempts = append(p.Attempts, tandem.Attempt{Trunk: "teams", Endpoint: r.teams.Endpoints[i], Technology: tandem.OperatorConnect, Network: "Operator Connect",
-			To: req.RequestUser, From: req.FromUser, LocalHost: "sbc.example", ResponseTimeout: 3 * time.Second, AnswerTimeout: 45 * time.Second, NextOn: next})
-	}
-	if r.chance(0.7) {
-		p.FailsafeNumber, p.SilenceBound = "+14255559999", 4*time.Second
-		out.Failsafe, out.Diverting, out.To = true, "+14255550100", "+14255559999"
-		p.Failsafe = []tandem.Attempt{out}
-	}
-	return p
+	w := &r.Weather
+	r.every(w.Troubles, r.trouble)
+	r.every(w.ClockSteps, func() {
+		steps := [...]time.Duration{-time.Hour, -90 * time.Second, -time.Second, -3 * time.Millisecond, 40 * time.Millisecond, 2 * time.Second, time.Hour, 25 * time.Hour}
+		r.StepClock(steps[r.Pick(len(steps))])
+	})
+	r.every(w.Crashes, r.Crash)
+	r.every(w.Silences, func() {
+		r.Count.MediaTimeouts++
+		r.OneMediaTimeout(r.Between(time.Second, 30*time.Second))
+	})
+	r.every(w.Hangups, r.hangUpOne)
+	r.every(w.Drains, func() {
+		r.Count.Drains++
+		r.Core.Drain(true)
+		r.After(r.Between(time.Second, 5*time.Second), func() { r.Core.Drain(false) })
+	})
 }
 
-// script draws the behaviour of a callee.
-func (r *Random) script() Script {
-	ring, answer := r.Between(0, 3*time.Second), r.Between(500*time.Millisecond, 20*time.Second)
-	s := Answers(ring, answer)
-	if r.chance(0.4) {
-		s.HangUpAfter = r.Between(time.Millisecond, 3*time.Minute)
+// every does something n times within the span.
+func (r *Random) every(n int, do func()) {
+	for range n {
+		r.After(r.Between(0, r.spent), do)
 	}
-	if r.chance(0.15) {
-		s.ModifyAfter = r.Between(time.Millisecond, 20*time.Second)
-	}
-	switch r.Pick(14) {
-	case 0:
-		statuses := []int{486, 480, 404, 408, 500, 503, 504, 603, 302, 401, 488, 422}
-		return Refuses(answer, statuses[r.Pick(len(statuses))], "")
-	case 1: // never answers
-		return Script{Steps: s.Steps[:r.Pick(3)]}
-	case 2: // 200 crosses CANCEL
-		s.DeafToCancel = true
-	case 3: // forks, two of them answer
-		s.Steps = []Step{{0, 100, 0, false, ""}, {ring, 180, 1, false, ""}, {ring + time.Millisecond, 183, 2, true, ""},
-			{answer, 200, 2, true, ""}, {answer + r.Between(0, 2*time.Second), 200, 1, true, ""}}
-	case 4: // answers without ringing, late
-		s.Steps = []Step{{r.Between(0, 90*time.Second), 200, 0, true, ""}}
-		s.DeafToCancel = true
-	case 5: // no media
-		s.Steps[2].SDP = false
-	case 6:
-		s.Steps = []Step{{0, 100, 0, false, ""}, {ring, 183, 0, true, ""}, {answer, 200, 0, true, "Session-Expires: 90;refresher=uac\r\n"}}
-	}
-	return s
 }
 
-// Place makes one random call.
-func (r *Random) Place() {
-	from, to := r.Carrier, "+14255550100"
-	if r.chance(0.4) {
-		from, to = r.Teams[r.Pick(3)], "+12065550177"
-	}
-	if from.Refuse || from.Blackhole {
-		from = r.Carrier
-	}
-	spec := CallSpec{To: to, HangUpAfter: r.Between(time.Millisecond, 5*time.Minute)}
-	if r.chance(0.2) {
-		spec.CancelAfter = r.Between(time.Millisecond, 25*time.Second)
-	}
-	if r.chance(0.03) {
-		spec.NoAck = true
-	}
-	if r.chance(0.2) {
-		spec.ModifyAfter = r.Between(time.Millisecond, 30*time.Second)
-	}
-	if r.chance(0.05) {
-		spec.ByeAfter = r.Between(time.Second, 10*time.Second)
-	}
-	if from.Transport == tandem.UDP && r.chance(0.02) {
-		spec.CancelFirst = true
-	}
-	if r.chance(0.2) {
-		spec.Extra = "Session-Expires: 120\r\nSupported: timer\r\n"
-	}
-	r.Calls = append(r.Calls, from.Call(spec))
-}
-
-// Trouble makes connections die and addresses refuse for a while.
-func (r *Random) Trouble(every, total time.Duration) {
-	for at := every; at < total; at += every {
-		r.After(at, func() {
-			p := r.Teams[r.Pick(3)]
-			if r.chance(0.5) {
-				r.DropConnection(p)
-				return
-			}
-			if r.Now.Before(p.calmUntil) { // away for longer than 64*T1 nothing could be promised
-				return
-			}
-			p.Refuse = true
-			r.DropConnection(p)
-			away := r.Between(time.Second, 20*time.Second)
-			p.calmUntil = r.Now.Add(away + 15*time.Second)
-			r.After(away, func() { p.Refuse = false })
+// hangUpOne is the operator's: one call in progress.
+func (r *Random) hangUpOne() {
+	if live := r.Core.Live(); len(live) > 0 && !r.turn.down {
+		r.Count.Hangups++
+		id := live[r.Pick(len(live))].Correlation
+		r.inTurn(id.String(), func() {
+			r.Core.Tick(r.Now)
+			r.Core.Hangup(id, "simulated operator")
 		})
 	}
+}
+
+// trouble lets a connection die, or an address refuse for a while.
+func (r *Random) trouble() {
+	if len(r.streams) == 0 {
+		return
+	}
+	p := r.streams[r.Pick(len(r.streams))]
+	switch r.Pick(3) {
+	case 0:
+		r.DropConnection(p)
+	case 1:
+		r.DropInbound(p)
+	default:
+		if r.elapsed < p.calmUntil { // away for longer than 64*T1 nothing could be promised
+			return
+		}
+		p.Refuse = true
+		r.DropConnection(p)
+		away := r.Between(time.Second, 20*time.Second)
+		p.calmUntil = r.elapsed + away + 15*time.Second
+		r.After(away, func() { p.Refuse = false })
+	}
+}
+
+// place makes one random call.
+func (r *Random) place() {
+	from, spec := r.Dial()
+	spec.HangUpAfter = r.Between(time.Millisecond, 4*time.Minute)
+	switch {
+	case r.chance(0.2):
+		spec.CancelAfter = r.Between(time.Millisecond, 25*time.Second)
+	case r.chance(0.05):
+		spec.ByeAfter = r.Between(time.Second, 10*time.Second)
+	case from.Transport == tandem.UDP && r.chance(0.02):
+		spec.CancelFirst = true
+	}
+	spec.NoAck = r.chance(0.02)
+	if spec.HangUpAfter > crossing && r.chance(0.2) {
+		spec.HangUpAfter = crossing // the callee does the same: BYE crosses BYE
+	}
+	if r.chance(0.2) {
+		spec.Extra += "Session-Expires: " + strconv.Itoa(90+r.Pick(120)) + [...]string{"", ";refresher=uac", ";refresher=uas"}[r.Pick(3)] + "\r\n"
+	}
+	spec.Then = r.then()
+	if r.chance(0.02) {
+		from.CallWith(spec, r.spoilRequest())
+		return
+	}
+	from.Call(spec)
 }

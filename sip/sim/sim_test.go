@@ -1,75 +1,97 @@
-package sim
+package sim_test
 
 import (
 	"flag"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"tandem/sip/sim"
 )
 
 var (
-	seeds = flag.Uint64("seeds", 5, "how many seeds TestSim runs")
-	seed  = flag.Uint64("seed", 0, "run this one seed only, with its ladder")
-	calls = flag.Int("calls", 300, "calls per seed")
+	seeds = flag.Uint64("seeds", 16, "how many seeds TestSim runs")
+	seed  = flag.Uint64("seed", 0, "run this one seed only")
+	calls = flag.Int("calls", 400, "calls per seed")
+	show  = flag.Bool("ladder", false, "print the whole ladder of -seed")
 )
 
-var weather = map[string]Faults{
-	"fair":  {},
-	"lossy": {Loss: 0.05, Duplicate: 0.03, Jitter: 20 * time.Millisecond},
-	"storm": {Loss: 0.15, Duplicate: 0.15, Reorder: 0.2, LateBy: 700 * time.Millisecond, Jitter: 80 * time.Millisecond},
-	"slow":  {Delay: 400 * time.Millisecond, Jitter: 300 * time.Millisecond, Reorder: 0.1, LateBy: 2 * time.Second},
+// weatherOf a seed: seeds go through the kinds of weather by turns.
+func weatherOf(seed uint64) sim.Weather {
+	list := sim.Weathers()
+	return list[seed%uint64(len(list))]
 }
 
-// TestSim runs random calls under faults and states the invariants of Check.
-// A failure names its seed: go test ./sip/sim -run TestSim/storm -seed N
+// TestSim runs random calls through the whole product under faults and holds
+// every run to the invariants (sim.Invariants). Same seed and number of calls,
+// same run.
 func TestSim(t *testing.T) {
-	first, last := uint64(1), *seeds
+	first, last, n := uint64(1), *seeds, *calls
+	if testing.Short() && n > 150 {
+		n = 150
+	}
 	if *seed != 0 {
 		first, last = *seed, *seed
 	}
-	for name, faults := range weather {
-		t.Run(name, func(t *testing.T) {
-			for s := first; s <= last; s++ {
-				run(t, name, s, faults)
+	total := newResult()
+	for s := first; s <= last; s++ {
+		t.Run(fmt.Sprintf("seed %d %s", s, weatherOf(s).Name), func(t *testing.T) {
+			if problems := total.run(t, s, n, false); len(problems) > 0 {
+				report(t, s, n, problems)
 			}
 		})
 	}
+	t.Log("\n" + total.table())
 }
 
-func run(t *testing.T, name string, s uint64, faults Faults) {
+// report repeats a failed run with its ladder.
+func report(t *testing.T, s uint64, n int, problems []string) {
 	t.Helper()
-	w := NewRandom(Config{Seed: s, Faults: faults})
-	w.Logging = *seed != 0
-	span := time.Duration(*calls) * 200 * time.Millisecond
-	for range *calls {
-		w.After(w.Between(0, span), w.Place)
+	again := newResult()
+	again.run(t, s, n, true)
+	t.Errorf("%d problems:\n  %s\nreproduce: go test ./sip/sim -run 'TestSim$' -seed %d -calls %d\nladder of the calls in question:\n  %s",
+		len(problems), strings.Join(problems[:min(len(problems), 10)], "\n  "), s, n, strings.Join(again.ladder, "\n  "))
+}
+
+// run runs one seed to its end and returns what is broken.
+func (r *result) run(t testing.TB, seed uint64, n int, logging bool) []string {
+	began, cpu := time.Now(), cpuTime()
+	weather := weatherOf(seed)
+	s := newStack(t, seed, weather)
+	defer s.journal.close()
+	s.Logging = logging
+	s.Start(n, time.Duration(n)*100*time.Millisecond)
+	if rest := s.RunIdle(240 * time.Hour); rest >= 240*time.Hour {
+		s.Problem("after ten days there is still something to do")
 	}
-	w.Trouble(10*time.Second, span)
-	rested := w.RunIdle(48 * time.Hour)
-	problems := w.Check()
-	if len(problems) == 0 {
-		return
+	problems := s.Check()
+	rows, more := s.rows()
+	problems = append(problems, more...)
+	problems = append(problems, r.books(t, s, rows, seed)...)
+	if logging {
+		r.ladder = s.Suspects(2, 150)
+		if *show {
+			r.ladder = s.Ladder
+		}
 	}
-	t.Errorf("seed %d, %v of virtual time: %d problems\n%s\nreproduce: go test ./sip/sim -run 'TestSim/%s' -seed %d -calls %d -v",
-		s, rested, len(problems), strings.Join(problems[:min(len(problems), 10)], "\n"), name, s, *calls)
-	if w.Logging {
-		t.Logf("ladder:\n%s", strings.Join(w.Ladder, "\n"))
-	}
+	r.add(s, weather, n, len(rows), time.Since(began), cpuTime()-cpu)
+	return problems
 }
 
 // The same seed gives the same run, or no failure could be looked at twice.
-func TestRunsAreReproducible(t *testing.T) {
-	ladder := func() string {
-		w := NewRandom(Config{Seed: 42, Faults: weather["storm"]})
-		w.Logging = true
-		for range 50 {
-			w.After(w.Between(0, 10*time.Second), w.Place)
+func TestSimRunsAreReproducible(t *testing.T) {
+	for _, s := range []uint64{2, 5, 6} {
+		ladder := func() string {
+			s := newStack(t, s, weatherOf(s))
+			defer s.journal.close()
+			s.Logging = true
+			s.Start(60, 10*time.Second)
+			s.RunIdle(240 * time.Hour)
+			return strings.Join(s.Ladder, "\n")
 		}
-		w.Trouble(2*time.Second, 10*time.Second)
-		w.RunIdle(48 * time.Hour)
-		return strings.Join(w.Ladder, "\n")
-	}
-	if a, b := ladder(), ladder(); a != b {
-		t.Error("two runs of one seed differ")
+		if a, b := ladder(), ladder(); a != b {
+			t.Errorf("two runs of seed %d differ", s)
+		}
 	}
 }

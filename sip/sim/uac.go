@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +26,14 @@ type CallSpec struct {
 	SDP      []byte // nil: a plain offer
 	Extra    string // complete header lines
 	Host     string // host of the Request-URI
+	// After the answer.
+	Then []Then
+}
+
+// Then is something that a side of a call does once it is up.
+type Then struct {
+	After time.Duration
+	Do    func(*Dialog)
 }
 
 // Outgoing is a call that a peer made.
@@ -40,6 +48,7 @@ type Outgoing struct {
 	cancelled bool
 	branch    string
 	invite    []byte
+	excuse    func() bool
 }
 
 // Call places a call now.
@@ -48,17 +57,17 @@ func (p *Peer) Call(spec CallSpec) *Outgoing { return p.CallWith(spec, nil) }
 // CallWith places a call whose INVITE is changed on its way out.
 func (p *Peer) CallWith(spec CallSpec, change func(string) string) *Outgoing {
 	p.serial++
-	o := &Outgoing{Spec: spec, Placed: p.w.Now}
+	o := &Outgoing{Placed: p.w.Now, excuse: p.excuse()}
 	if spec.Host == "" {
 		spec.Host = "192.0.2.1:5060"
 	}
 	if spec.From == "" {
 		spec.From = "+12065550111"
 	}
-	id := fmt.Sprintf("call%d-%s", p.serial, strings.ReplaceAll(p.Addr.String(), ":", "."))
-	d := &Dialog{p: p, CallID: id, localTag: "uac" + id, seq: 1, caller: true, inviteSeq: 1,
-		local: "<sip:" + spec.From + "@" + p.Addr.String() + ">", remote: "<sip:" + spec.To + "@" + spec.Host + ">", target: "sip:" + spec.To + "@" + spec.Host}
-	o.Dialog = d
+	id := "call" + strconv.Itoa(p.serial) + "-" + strings.ReplaceAll(p.name, ":", ".")
+	d := &Dialog{p: p, CallID: id, localTag: "uac" + id, seq: 1, caller: true, out: o,
+		local: "<sip:" + spec.From + "@" + p.name + ">", remote: "<sip:" + spec.To + "@" + spec.Host + ">", target: "sip:" + spec.To + "@" + spec.Host}
+	o.Dialog, o.Spec = d, spec
 	p.dialogs[d.localTag] = d
 	o.branch = p.newBranch()
 	sdp := spec.SDP
@@ -71,10 +80,10 @@ func (p *Peer) CallWith(spec CallSpec, change func(string) string) *Outgoing {
 	}
 	if spec.CancelFirst {
 		o.Cancel()
-		p.w.After(5*time.Millisecond, func() { p.send("INVITE", o.branch, o.invite, o.response) })
+		p.w.After(5*time.Millisecond, func() { p.send("INVITE", o.branch, o.invite, o.response, o.unheard) })
 		return o
 	}
-	p.send("INVITE", o.branch, o.invite, o.response)
+	p.send("INVITE", o.branch, o.invite, o.response, o.unheard)
 	if spec.CancelAfter > 0 {
 		p.w.After(spec.CancelAfter, o.Cancel)
 	}
@@ -107,7 +116,20 @@ func (o *Outgoing) Cancel() {
 			lines = append(lines, l)
 		}
 	}
-	o.p.send("CANCEL", o.branch, []byte(strings.Join(lines, "\r\n")+"\r\nContent-Length: 0\r\n\r\n"), func(*gosip.Response) {})
+	o.p.send("CANCEL", o.branch, []byte(strings.Join(lines, "\r\n")+"\r\nContent-Length: 0\r\n\r\n"), func(*gosip.Response) {}, nil)
+	o.p.w.After(64*t1, func() { // RFC 3261 9.1: then the INVITE counts as cancelled
+		if o.Final == 0 {
+			o.unheard()
+		}
+	})
+}
+
+// unheard: no final response came.
+func (o *Outgoing) unheard() {
+	if o.Final == 0 && !o.excuse() && !o.orphan && !o.Spec.CancelFirst {
+		o.p.w.problem(o.CallID, "peer %s: INVITE of call %s was never answered", o.p.Addr, o.CallID)
+	}
+	o.end()
 }
 
 func (o *Outgoing) earlyBye() {
@@ -116,7 +138,7 @@ func (o *Outgoing) earlyBye() {
 	}
 	o.seq++
 	branch := o.p.newBranch()
-	o.p.send("BYE", branch, o.request("BYE", branch, o.seq, nil, ""), func(*gosip.Response) { o.Over = true })
+	o.p.send("BYE", branch, o.request("BYE", branch, o.seq, nil, ""), func(*gosip.Response) {}, nil)
 }
 
 // response takes a response to the INVITE.
@@ -135,7 +157,7 @@ func (o *Outgoing) response(r *gosip.Response) {
 		if o.Final == 0 {
 			o.note(r)
 			o.Final = r.StatusCode
-			o.Over = true
+			o.end()
 		}
 		ack := o.request("ACK", o.branch, 1, nil, "")
 		to := "To: " + o.remote
@@ -149,6 +171,10 @@ func (o *Outgoing) response(r *gosip.Response) {
 	if first {
 		o.note(r)
 		o.Final, o.Up, o.Answered = 200, true, o.p.w.Now
+		if o.Over { // given up already; the core hears it by BYE
+			o.Over = false
+			o.p.w.After(0, o.HangUp)
+		}
 		for _, h := range r.GetHeaders("Record-Route") {
 			o.routes = append([]string{h.Value()}, o.routes...)
 		}
@@ -160,6 +186,10 @@ func (o *Outgoing) response(r *gosip.Response) {
 	if !first {
 		return
 	}
+	o.agreed(r)
+	for _, then := range o.Spec.Then {
+		o.p.w.After(then.After, func() { then.Do(o.Dialog) })
+	}
 	if o.Spec.HangUpAfter > 0 {
 		o.p.w.After(o.Spec.HangUpAfter, o.HangUp)
 	}
@@ -169,6 +199,8 @@ func (o *Outgoing) response(r *gosip.Response) {
 }
 
 func (o *Outgoing) note(r *gosip.Response) {
-	o.Statuses = append(o.Statuses, r.StatusCode)
-	o.Responses = append(o.Responses, r)
+	if !o.p.w.lean {
+		o.Statuses = append(o.Statuses, r.StatusCode)
+		o.Responses = append(o.Responses, r)
+	}
 }
