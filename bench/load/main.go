@@ -52,7 +52,8 @@ type outcome struct {
 	// CPU of -pid and its children over the window, and of the children alone.
 	CPU        float64 `json:"cpu_us,omitempty"`
 	ClickHouse float64 `json:"of_which_children_us,omitempty"`
-	RSS        int64   `json:"rss_kb,omitempty"`
+	RSS        int64   `json:"rss_kb,omitempty"` // of the first process
+	Children   int64   `json:"children_rss_kb,omitempty"`
 }
 
 func main() {
@@ -206,7 +207,7 @@ func (o order) media(p *phones, carrier, teams *side, r *outcome) error {
 		per := float64(t.Heard)
 		r.CPU = float64((marks[1].CPU() - marks[0].CPU()).Microseconds()) / per
 		r.ClickHouse = float64((marks[1].Children - marks[0].Children).Microseconds()) / per
-		r.RSS = marks[1].MainRSS
+		r.RSS, r.Children = marks[1].MainRSS, marks[1].ChildrenRSS
 	}
 	close(p.hangups)
 	for c := range p.hangups {

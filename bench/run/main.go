@@ -55,7 +55,7 @@ func main() {
 
 func parse(args []string) (*plan, error) {
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
-	quick := f.Bool("quick", false, "the short form: one round of 8 s, no rungs")
+	quick := f.Bool("quick", false, "the short form: one round of 6 s of signalling and media")
 	sections := f.String("sections", "signalling,teams,media,features,rungs,memory", "what to measure: "+strings.Join(sectionNames(), ", "))
 	systems := f.String("systems", "tandem,sipgo,floor,kamailio", "systems, in their order within a round")
 	rates := f.String("rates", "200,1000", "calls a second")
@@ -72,9 +72,9 @@ func parse(args []string) (*plan, error) {
 	}
 	p.sections, p.systems = strings.Split(*sections, ","), strings.Split(*systems, ",")
 	if *quick {
-		p.rounds, p.seconds = 1, 8
+		p.rounds, p.seconds = 1, 6
 		if !set(f, "sections") {
-			p.sections = []string{"signalling", "teams", "media"}
+			p.sections = []string{"signalling", "media"}
 		}
 	}
 	if p.tandem2 != "" {

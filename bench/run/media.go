@@ -87,6 +87,9 @@ func (s *session) talk(ctx context.Context, sys system) (talked, error) {
 	if t.placed, err = p.wait(ctx); err != nil {
 		return t, fmt.Errorf("%s: %w", sys.name(), err)
 	}
+	if _, ours := sys.(*node); !ours {
+		t.RSS += t.Children
+	}
 	if t.Failed > 0 {
 		return t, fmt.Errorf("%s: %d of %d calls failed", sys.name(), t.Failed, mediaCalls)
 	}

@@ -29,6 +29,7 @@ type placed struct {
 	CPU        float64 `json:"cpu_us"`
 	ClickHouse float64 `json:"of_which_children_us"`
 	RSS        int64   `json:"rss_kb"`
+	Children   int64   `json:"children_rss_kb"`
 }
 
 // phones is a running bench/load.

@@ -59,7 +59,7 @@ func (s *session) teamsCalls(ctx context.Context) error {
 				if round == 0 && i == 0 {
 					titles = append(titles, sys.name())
 				}
-				if _, err := s.once(ctx, sys, &generator{}, load{rate, rate * s.seconds, time.Second}, "teams"); err != nil {
+				if _, err := s.once(ctx, sys, &generator{}, load{rate, rate * min(s.seconds, 6), time.Second}, "teams"); err != nil {
 					return err
 				}
 			}
@@ -92,19 +92,24 @@ func (s *session) climb(ctx context.Context) error {
 	return nil
 }
 
-// memory is the cost of a call that is held.
+// memory is the cost of a call that is held, nobody talking.
 func (s *session) memory(ctx context.Context) error {
 	const calls = 2000
+	var systems []system
 	for _, name := range s.systems {
 		sys, err := s.system(name)
 		if err != nil {
 			return err
 		}
+		systems = append(systems, sys)
+	}
+	systems = append(systems, &node{title: "media off", program: s.tandem, library: s.library, args: []string{"--without", "media"}})
+	for _, sys := range systems {
 		r, err := s.once(ctx, sys, &sipp{}, load{200, calls, 15 * time.Second}, "held")
 		if err != nil {
 			return err
 		}
-		s.say("%s: %.1f KB per held call\n", name, float64(r.PeakKB-r.IdleKB)/calls)
+		s.say("%s: %.1f KB per held call\n", r.System, float64(r.PeakKB-r.IdleKB)/calls)
 	}
 	return nil
 }
