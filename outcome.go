@@ -19,16 +19,22 @@ const (
 	OutcomeCancelled  OutcomeKind = "cancelled"  // the caller gave up
 	OutcomeSkipped    OutcomeKind = "skipped"    // not tried: the endpoint is known to be down
 	OutcomeMedia      OutcomeKind = "media"      // answered with media that cannot be carried
+	// OutcomeMisconfigured is a 403 that is about our trunk and not about the user:
+	// Microsoft does not know our name there, so that every call would fail.
+	OutcomeMisconfigured OutcomeKind = "misconfigured"
 )
 
 // Outcome is how one attempt ended.
 type Outcome struct {
 	Kind   OutcomeKind
-	Status SIPStatus // the final response, when Kind is OutcomeStatus
+	Status SIPStatus // the final response, when Kind is OutcomeStatus or OutcomeMisconfigured
 	// Alerted is true when an 18x had come before: the user may have been rung.
 	Alerted bool
 	// RetryAfter in seconds, from a 503; 0 = none.
 	RetryAfter int
+	// LocalHost is the name that we gave ourselves; Text is what a refusal of
+	// OutcomeMisconfigured said.
+	LocalHost, Text string
 }
 
 // OutcomeSet is a set of outcomes, written as "408", "503", "silence", "connection", "no_answer"...
@@ -82,11 +88,11 @@ func ParseOutcomeSet(words []string) (OutcomeSet, error) {
 			continue
 		}
 		switch k := OutcomeKind(w); k {
-		case OutcomeSilence, OutcomeConnection, OutcomeNoAnswer, OutcomeMedia, OutcomeSkipped:
+		case OutcomeSilence, OutcomeConnection, OutcomeNoAnswer, OutcomeMedia, OutcomeSkipped, OutcomeMisconfigured:
 			s.Kinds = append(s.Kinds, k)
 		default:
 			return s, &Error{Kind: KindInvalid, Message: fmt.Sprintf("outcome %q is unknown", Clip(w, 40)),
-				Mend: "use a SIP status, silence, connection, no_answer, media or skipped"}
+				Mend: "use a SIP status, silence, connection, no_answer, media, misconfigured or skipped"}
 		}
 	}
 	return s, nil

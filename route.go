@@ -54,6 +54,10 @@ type Plan struct {
 	// nothing else: a proxy that took the INVITE and died, or whose users' side is
 	// away. What is left of Attempts is skipped then; 0 = no bound of the plan.
 	TryingBound time.Duration
+	// RingingBound limits the time from the death of a Microsoft address to the
+	// end of the attempts that wait there for a final response: trunk health looks
+	// after the address meanwhile; 0 = only as ever.
+	RingingBound time.Duration
 	// Skipped lists endpoints that were not tried because they are known to be down.
 	Skipped []SkippedAttempt
 

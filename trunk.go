@@ -131,6 +131,9 @@ type EndpointHealth struct {
 	LastProbe time.Time   `json:"last_probe,omitzero"`
 	LastOK    time.Time   `json:"last_ok,omitzero"`
 	Reason    string      `json:"reason"` // why it is in this state, for people
+	// Alarm says that calls are refused here for our trunk's configuration, "" = none.
+	// It stands apart from State: the address works for other names of ours.
+	Alarm string `json:"alarm,omitempty"`
 }
 
 // Health is an immutable snapshot of all endpoints, keyed by trunk, in the order of Trunk.Endpoints.
@@ -140,6 +143,16 @@ type Health map[TrunkID][]EndpointHealth
 func (h Health) State(id TrunkID, i int) HealthState {
 	if eps := h[id]; i < len(eps) {
 		return eps[i].State
+	}
+	return HealthUnknown
+}
+
+// Of is the state of an endpoint of a trunk; HealthUnknown when never probed.
+func (h Health) Of(id TrunkID, e Endpoint) HealthState {
+	for i := range h[id] {
+		if h[id][i].Endpoint == e {
+			return h[id][i].State
+		}
 	}
 	return HealthUnknown
 }

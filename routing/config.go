@@ -16,6 +16,9 @@ type Config struct {
 	// TryingBound is the longest time from the first INVITE in which Microsoft
 	// may say 100 Trying and nothing else before the failsafe number is called.
 	TryingBound time.Duration
+	// RingingBound is the longest time from the death of a Microsoft address that
+	// says nothing any more until the calls that ring there go on.
+	RingingBound time.Duration
 	// FailsafeOn are the outcomes of the last Microsoft endpoint that mean
 	// "Microsoft can't be reached" (microsoft-teams-trunk.md 4.2). Busy, decline,
 	// not found and no answer are what a reached user did: never among them.
@@ -32,9 +35,13 @@ func DefaultConfig() Config {
 		// Proxies that live have been seen to ring after several seconds, and the
 		// caller hears nothing meanwhile: the short end of 10 to 15 s (microsoft-teams-trunk.md 4.2).
 		TryingBound: 10 * time.Second,
+		// A quarter between two probes, three eighths for the answer on the call's
+		// connection and as much on a new one: 3.75 s outlast four lost copies of a
+		// segment in a row (TCP: 0.2 + 0.4 + 0.8 + 1.6 s).
+		RingingBound: 10 * time.Second,
 		FailsafeOn: tandem.OutcomeSet{
 			Statuses: []tandem.SIPStatus{408, 503, 504},
-			Kinds:    []tandem.OutcomeKind{tandem.OutcomeConnection, tandem.OutcomeSilence, tandem.OutcomeSkipped},
+			Kinds:    []tandem.OutcomeKind{tandem.OutcomeConnection, tandem.OutcomeSilence, tandem.OutcomeSkipped, tandem.OutcomeMisconfigured},
 		},
 		// 911; 933 plays back the caller's registered address; 988 is the lifeline
 		// (FCC 20-100); 112 is what mobile users of other countries dial.
@@ -56,6 +63,9 @@ func (c Config) Validate() error {
 	}
 	if c.TryingBound < c.FailsafeBound || c.TryingBound > time.Minute {
 		return bad("trying_bound", c.TryingBound.String()+" is out of range", "use failsafe_bound to 1m")
+	}
+	if c.RingingBound < time.Second || c.RingingBound > time.Minute {
+		return bad("ringing_bound", c.RingingBound.String()+" is out of range", "use 1s to 1m")
 	}
 	for _, s := range neverFailsafe {
 		if c.FailsafeOn.Has(tandem.Outcome{Kind: tandem.OutcomeStatus, Status: s}) {

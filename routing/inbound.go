@@ -55,6 +55,9 @@ func (d *decision) inbound() {
 		return
 	}
 	d.towardsTenant()
+	if len(d.Attempts) > 0 {
+		d.RingingBound = d.t.cfg.RingingBound
+	}
 	if len(d.Failsafe) > 0 {
 		d.FailsafeOn = d.t.cfg.FailsafeOn
 		if len(d.Attempts) > 0 {

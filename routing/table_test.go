@@ -76,6 +76,8 @@ func TestRulesOfTheConfig(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"ErrNoBound":           func(c *Config) { c.FailsafeBound = 0 },
 		"ErrTryingBeforeBound": func(c *Config) { c.TryingBound = c.FailsafeBound - 1 },
+		"ErrNoRinging":         func(c *Config) { c.RingingBound = 0 },
+		"ErrLongRinging":       func(c *Config) { c.RingingBound = time.Hour },
 		"ErrLongTrying":        func(c *Config) { c.TryingBound = time.Hour },
 		"ErrLongBound":         func(c *Config) { c.FailsafeBound = time.Minute },
 		"ErrForwardsOnBusy":    func(c *Config) { c.FailsafeOn.Statuses = []tandem.SIPStatus{486} },

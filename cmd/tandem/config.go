@@ -73,6 +73,7 @@ type MediaConfig struct {
 type RoutingConfig struct {
 	FailsafeBound time.Duration `yaml:"failsafe_bound"` // silence of Microsoft until the failsafe number is called
 	TryingBound   time.Duration `yaml:"trying_bound"`   // Microsoft says 100 Trying and nothing else until then
+	RingingBound  time.Duration `yaml:"ringing_bound"`  // a call rings at a Microsoft address that died silently until then
 }
 
 // RecordsConfig is the journal.
@@ -115,7 +116,7 @@ func DefaultConfig() Config {
 		},
 		// 10,000 ports = 2,500 calls: each side of a call takes an RTP and an RTCP port.
 		Media:      MediaConfig{Address: "127.0.0.1", Ports: "20000-29999", RTPTimeout: 60 * time.Second},
-		Routing:    RoutingConfig{FailsafeBound: 4 * time.Second, TryingBound: 10 * time.Second},
+		Routing:    RoutingConfig{FailsafeBound: 4 * time.Second, TryingBound: 10 * time.Second, RingingBound: 10 * time.Second},
 		Records:    RecordsConfig{SyncEvery: 20 * time.Millisecond, CheckpointEvery: time.Minute},
 		ClickHouse: ClickHouseConfig{Mode: "embedded", Database: "tandem", User: "default"},
 		HTTP:       HTTPConfig{Address: "127.0.0.1:8080"},
@@ -280,6 +281,9 @@ func (c *Config) problems() []*tandem.Error {
 	}
 	if b := c.Routing.TryingBound; b < c.Routing.FailsafeBound || b > time.Minute {
 		bad("routing.trying_bound", b.String(), "is out of range", "use failsafe_bound to 1m; the caller hears nothing meanwhile")
+	}
+	if b := c.Routing.RingingBound; b < time.Second || b > time.Minute {
+		bad("routing.ringing_bound", b.String(), "is out of range", "use 1s to 1m; short ones take a slow network for a dead one")
 	}
 	if s := c.Records.SyncEvery; s < time.Millisecond || s > time.Second {
 		bad("records.sync_every", s.String(), "is out of range", "use 1ms to 1s; a power cut loses at most this much")

@@ -74,7 +74,7 @@ func (n *Node) startSIP(context.Context) error {
 
 	health := trunk.DefaultConfig()
 	health.UserAgent = userAgent()
-	n.monitor = trunk.New(health, trunk.Deps{Sender: n.transport, Logger: n.log})
+	n.monitor = trunk.New(health, trunk.Deps{Sender: n.transport, Connections: n.transport, Logger: n.log})
 	n.onClose(n.monitor.Close)
 
 	call := core.DefaultConfig()
@@ -163,7 +163,8 @@ func (n *Node) followDirectory(context.Context) error {
 
 func (n *Node) applyDirectory(dir *tandem.Directory) error {
 	settings := routing.DefaultConfig()
-	settings.FailsafeBound, settings.TryingBound = n.config.Routing.FailsafeBound, n.config.Routing.TryingBound
+	r := n.config.Routing
+	settings.FailsafeBound, settings.TryingBound, settings.RingingBound = r.FailsafeBound, r.TryingBound, r.RingingBound
 	table, err := routing.New(settings, dir)
 	if err != nil {
 		return err

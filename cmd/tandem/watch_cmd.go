@@ -71,8 +71,12 @@ func (c TrunksCmd) Run(env *environment) error {
 	var rows [][]string
 	for _, t := range trunks.Items {
 		for _, h := range t.Health {
+			why := h.Reason
+			if h.Alarm != "" {
+				why = "ALARM: " + h.Alarm + "; " + why
+			}
 			rows = append(rows, []string{string(t.Trunk.ID), t.Trunk.Network, fmt.Sprintf("%s:%d", h.Endpoint.Host, h.Endpoint.Port), string(t.Trunk.Transport),
-				string(h.State), clock(h.Since), clock(h.LastOK), h.Reason})
+				string(h.State), clock(h.Since), clock(h.LastOK), why})
 		}
 	}
 	printTable(env.stdout, []string{"Trunk", "Network", "Address", "Transport", "State", "Since", "Last answer", "Why"}, rows)

@@ -42,6 +42,7 @@ type RouteAnswer struct {
 	FailsafeNumber tandem.E164        `json:"failsafe_number"`
 	SilenceBound   string             `json:"silence_bound" doc:"of Microsoft until the failsafe starts"`
 	TryingBound    string             `json:"trying_bound" doc:"of Microsoft saying 100 Trying and nothing else until the failsafe starts"`
+	RingingBound   string             `json:"ringing_bound" doc:"from the silent death of a Microsoft address to the end of what rings there"`
 	Skipped        []string           `json:"skipped" doc:"endpoints not tried, and why"`
 	Rejected       string             `json:"rejected" doc:"status and reason; empty when the call is routed"`
 	Trace          []tandem.TraceStep `json:"trace"`
@@ -94,7 +95,7 @@ func (a *API) registerExplain() {
 func routeAnswer(p tandem.Plan) RouteAnswer {
 	out := RouteAnswer{Direction: p.Direction, Account: p.Account, Tenant: p.Tenant.String(), DID: p.DID, From: p.From, To: p.To, Emergency: p.Emergency,
 		Attempts: routeAttempts(p.Attempts), Failsafe: routeAttempts(p.Failsafe), FailsafeOn: append([]string{}, p.FailsafeOn.Words()...), FailsafeNumber: p.FailsafeNumber,
-		SilenceBound: p.SilenceBound.Round(time.Millisecond).String(), TryingBound: p.TryingBound.Round(time.Millisecond).String(), Skipped: []string{}, Trace: append([]tandem.TraceStep{}, p.Trace...)}
+		SilenceBound: p.SilenceBound.Round(time.Millisecond).String(), TryingBound: p.TryingBound.Round(time.Millisecond).String(), RingingBound: p.RingingBound.Round(time.Millisecond).String(), Skipped: []string{}, Trace: append([]tandem.TraceStep{}, p.Trace...)}
 	for _, s := range p.Skipped {
 		out.Skipped = append(out.Skipped, fmt.Sprintf("%s %s:%d: %s", s.Trunk, s.Endpoint.Host, s.Endpoint.Port, s.Reason))
 	}

@@ -71,6 +71,7 @@ func (c *Call) connect(l *Leg) {
 	k := c.core
 	k.timers.stop(&l.response)
 	k.timers.stop(&l.patient)
+	k.timers.stop(&l.watch)
 	k.timers.stop(&c.silence)
 	c.setUpOver()
 	k.stats.Answered++
@@ -81,7 +82,7 @@ func (c *Call) connect(l *Leg) {
 			r.AnswerTime, r.Status, r.Disposition = now, 200, tandem.Answered
 		}
 	}
-	o := tandem.Outcome{Kind: tandem.OutcomeAnswered, Alerted: l.alerted}
+	o := tandem.Outcome{Kind: tandem.OutcomeAnswered, Alerted: l.alerted, LocalHost: l.att.LocalHost}
 	l.record().Outcome = o.Kind
 	k.deps.Output.Outcome(l.att.Trunk, l.att.Endpoint, o, k.wall)
 	c.readMedia()

@@ -50,6 +50,12 @@ type Output interface {
 	Record(kind tandem.FactKind, at time.Time, call *tandem.CallRecord)
 	// Outcome tells trunk health how an attempt on an endpoint ended.
 	Outcome(trunk tandem.TrunkID, endpoint tandem.Endpoint, o tandem.Outcome, at time.Time)
+	// Watch asks trunk health to look after an endpoint where an INVITE waits for
+	// its final response. If it dies, the connection that the INVITE went out on is
+	// closed within bound. It is called again and again while the INVITE waits.
+	Watch(trunk tandem.TrunkID, endpoint tandem.Endpoint, bound time.Duration, at time.Time)
+	// Health is what trunk health thinks of an endpoint now.
+	Health(trunk tandem.TrunkID, endpoint tandem.Endpoint) tandem.HealthState
 }
 
 // TrunkView is what the core needs to know of a trunk.

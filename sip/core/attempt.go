@@ -112,6 +112,9 @@ func (c *Call) progress(l *Leg, in *inbound) {
 	k.timers.stop(&c.silence)
 	k.timers.stop(&l.response)
 	l.learn(in)
+	if d := c.plan.RingingBound; d > 0 && !l.watch.active() && l.view.Kind == tandem.TrunkTeams {
+		k.timers.set(&l.watch, k.now+d/4, timerWatch, l)
+	}
 	if in.status == 100 {
 		if l.view.Kind == tandem.TrunkTeams && !l.alerted {
 			end := c.tryingEnd
@@ -132,6 +135,17 @@ func (c *Call) progress(l *Leg, in *inbound) {
 	c.on(evRing, l)
 }
 
+// lookAfter has trunk health probe the address where the call waits: a peer that
+// dies without a sign would be rung until the answer timeout.
+func (c *Call) lookAfter(l *Leg) {
+	k, d := c.core, c.plan.RingingBound
+	if l != c.b || l.gaveUp || l.state != legInviting || c.state > Ringing {
+		return
+	}
+	k.deps.Output.Watch(l.att.Trunk, l.att.Endpoint, d, k.wall)
+	k.timers.set(&l.watch, k.now+d/4, timerWatch, l)
+}
+
 // refused takes the final failure of an attempt.
 func (c *Call) refused(l *Leg, tx *clientTx, in *inbound) {
 	if in.status == 422 && !l.retried { // RFC 4028 7.4: once more with the interval asked for
@@ -149,6 +163,9 @@ func (c *Call) refused(l *Leg, tx *clientTx, in *inbound) {
 	cause, text := tandem.CauseOf(o.Status), ""
 	if q, ok := in.q850(); ok {
 		cause, text = tandem.Cause(q.Cause), tandem.Clip(q.Text, 200)
+	}
+	if l.view.Kind == tandem.TrunkTeams && in.status == 403 && aboutOurTrunk(text) {
+		o.Kind, o.Text = tandem.OutcomeMisconfigured, text
 	}
 	c.endAttempt(l, o, cause, text, tandem.ReleasedByCallee)
 	l.settled = true
@@ -227,6 +244,7 @@ func (l *Leg) drop() {
 	l.gaveUp = true
 	l.core.timers.stop(&l.response)
 	l.core.timers.stop(&l.patient)
+	l.core.timers.stop(&l.watch)
 	l.settled = true
 	switch {
 	case l.state == legUp:
@@ -241,6 +259,7 @@ func (l *Leg) drop() {
 // endAttempt puts the outcome of an attempt on record and tells trunk health.
 func (c *Call) endAttempt(l *Leg, o tandem.Outcome, cause tandem.Cause, text string, by tandem.ReleasedBy) {
 	l.closeFailed(o, o.Status, cause, text, by)
+	o.LocalHost = l.att.LocalHost
 	c.core.deps.Output.Outcome(l.att.Trunk, l.att.Endpoint, o, c.core.wall)
 }
 
@@ -269,6 +288,9 @@ func (c *Call) tryNext(l *Leg) {
 		// 408 means that nobody answered (microsoft-teams-trunk.md 4.2).
 		next, forward = false, forward && o.Status != 408
 	}
+	if next && !c.failsafe && len(p.Failsafe) > 0 && forward {
+		c.skipDead(list, o.Alerted)
+	}
 	switch {
 	case !c.silent && c.attempt+1 < len(list) && next:
 		c.attempt++
@@ -280,6 +302,23 @@ func (c *Call) tryNext(l *Leg) {
 	default:
 		c.released.set(c.exhaustedBy(o), c.best.status, c.best.cause, c.best.text)
 		c.on(evExhaust, nil)
+	}
+}
+
+// skipDead passes over attempts of the plan whose addresses have died since it was
+// made: with a failsafe number nobody waits for those. After ringing, only an
+// address that is plainly up is worth another.
+func (c *Call) skipDead(list []tandem.Attempt, rang bool) {
+	for c.attempt+1 < len(list) {
+		att := &list[c.attempt+1]
+		switch state := c.core.deps.Output.Health(att.Trunk, att.Endpoint); {
+		case state == tandem.HealthDown, rang && state == tandem.HealthDemoted:
+			c.skipped(tandem.SkippedAttempt{Trunk: att.Trunk, Endpoint: att.Endpoint, Technology: att.Technology, Network: att.Network,
+				Reason: "went " + string(state) + " while the call was being set up"})
+			c.attempt++
+		default:
+			return
+		}
 	}
 }
 

@@ -33,6 +33,8 @@ func (q *quiet) Send(to sip.Target, _ sip.SendRef, msg []byte) {
 	q.count++
 }
 func (q *quiet) Record(tandem.FactKind, time.Time, *tandem.CallRecord)              {}
+func (q *quiet) Watch(tandem.TrunkID, tandem.Endpoint, time.Duration, time.Time)    {}
+func (q *quiet) Health(tandem.TrunkID, tandem.Endpoint) tandem.HealthState          { return tandem.HealthUp }
 func (q *quiet) Outcome(tandem.TrunkID, tandem.Endpoint, tandem.Outcome, time.Time) {}
 func (q *quiet) OpenMedia(tandem.CallRef, tandem.MediaProfile) (tandem.MediaSession, error) {
 	return q, nil

@@ -124,6 +124,7 @@ func (c *Call) stopTimers() {
 	for _, l := range c.legs {
 		c.core.timers.stop(&l.response)
 		c.core.timers.stop(&l.patient)
+		c.core.timers.stop(&l.watch)
 		c.core.timers.stop(&l.session.timer)
 	}
 }
@@ -152,6 +153,8 @@ func (l *Leg) fire(k *Core, kind timerKind) {
 	switch kind {
 	case timerTrying:
 		l.call.tryingOver(l)
+	case timerWatch:
+		l.call.lookAfter(l)
 	case timerCancel:
 		l.call.letGo(l)
 	case timerResponse:

@@ -154,6 +154,120 @@ func TestCallerCancelsDuringWithdrawal(t *testing.T) {
 	want(t, "failsafe INVITEs", rang(n.failover), 0)
 }
 
+// Microsoft dies without a sign while the call rings: trunk health is asked to look
+// after the address as long as it rings, and not after.
+func TestRingingAddressIsLookedAfter(t *testing.T) {
+	n := newNet(t, sim.Config{Seed: 24})
+	n.plan.RingingBound = 8 * time.Second
+	n.teams[0].Script = script(sim.Answers(time.Second, 21*time.Second))
+	o := call(n)
+	n.done(t)
+	want(t, "final", o.Final, 200)
+	want(t, "looks", len(n.Watched), 10) // each 2 s of 21
+	want(t, "endpoint", n.Watched[0].Endpoint.Host, "sip.pstnhub.test")
+	want(t, "bound", n.Watched[0].Bound, 8*time.Second)
+}
+
+// The connection dies while the call rings. Addresses that died meanwhile are on
+// record but not tried, one that is plainly up is rung.
+func TestLossWhileRingingPassesOverTheDead(t *testing.T) {
+	cases := map[string]struct {
+		second, third tandem.HealthState
+		failsafe      int
+		answeredBy    int // teams address, -1 = the failsafe number
+	}{
+		"AllDown":         {tandem.HealthDown, tandem.HealthDown, 1, -1},
+		"DownAndDoubtful": {tandem.HealthDown, tandem.HealthDemoted, 1, -1},
+		"ThirdIsUp":       {tandem.HealthDown, tandem.HealthUp, 0, 2},
+		"Unknown":         {tandem.HealthUnknown, tandem.HealthDown, 0, 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			n := newNet(t, sim.Config{Seed: 25})
+			n.teams[0].Script = script(sim.Answers(time.Second, 30*time.Second))
+			o := call(n)
+			n.Run(5 * time.Second)
+			n.States = map[string]tandem.HealthState{"sip2.pstnhub.test": c.second, "sip3.pstnhub.test": c.third}
+			n.DropConnection(n.teams[0])
+			n.done(t)
+			want(t, "final", o.Final, 200)
+			want(t, "failsafe INVITEs", rang(n.failover), c.failsafe)
+			for i := 1; i < 3; i++ {
+				tried := 0
+				if i == c.answeredBy {
+					tried = 1
+				}
+				want(t, "INVITEs to "+n.plan.Attempts[i].Endpoint.Host, rang(n.teams[i]), tried)
+			}
+			r := n.End()
+			want(t, "second on record", r.Legs[2].Endpoint, "sip2.pstnhub.test:5061")
+			if c.second == tandem.HealthDown {
+				want(t, "second's outcome", r.Legs[2].Outcome, tandem.OutcomeSkipped)
+			}
+		})
+	}
+}
+
+// Without a failsafe number the dead addresses are a last resort.
+func TestLossWhileRingingWithoutFailsafeTriesAll(t *testing.T) {
+	n := newNet(t, sim.Config{Seed: 26})
+	n.plan.Failsafe = nil
+	n.teams[0].Script = script(sim.Answers(time.Second, 30*time.Second))
+	o := call(n)
+	n.Run(5 * time.Second)
+	n.States = map[string]tandem.HealthState{"sip2.pstnhub.test": tandem.HealthDown, "sip3.pstnhub.test": tandem.HealthDown}
+	n.DropConnection(n.teams[0])
+	n.done(t)
+	want(t, "final", o.Final, 200)
+	want(t, "second", rang(n.teams[1]), 1)
+}
+
+// A 403 for our trunk's configuration is an outage: every call would fail. A 403
+// about the user is his own affair.
+func TestForbiddenForwardsOnlyForTheTrunk(t *testing.T) {
+	const guid = "6a8f7c1e-1111-4222-8333-123456789012"
+	cases := map[string]struct {
+		reason  string
+		forward bool
+	}{
+		"NoTrunkConfiguration":     {"Q.850;cause=21;text=\"" + guid + ";510532 no trunk configuration for the Contact FQDN\"", true},
+		"TextAlone":                {"Q.850;cause=63;text=\"" + guid + ";Get Inbound Direct Routing - no trunk config found\"", true},
+		"FQDN":                     {"Q.850;cause=63;text=\"" + guid + ";Provided Trunk FQDN is not allowed\"", true},
+		"CallerBlocked":            {"Q.850;cause=21;text=\"" + guid + ";510534 caller is blocked\"", false},
+		"LocationSpeaksOfTrunks":   {"Q.850;cause=21;text=\"" + guid + ";no trunk config found by LBR selection criteria\"", false},
+		"LocationCode":             {"Q.850;cause=21;text=\"" + guid + ";510546 no trunk config\"", false},
+		"UserNotVoiceEnabled":      {"Q.850;cause=21;text=\"" + guid + ";510560\"", false},
+		"NoReason":                 {"", false},
+		"CauseOnly":                {"Q.850;cause=21", false},
+		"DigitsOfTheGUIDAreNoCode": {"Q.850;cause=21;text=\"12345678-5105-4222-8333-510532510532;denied\"", false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			n := newNet(t, sim.Config{Seed: 27})
+			n.plan.FailsafeOn = outcomes("408", "503", "504", "silence", "connection", "misconfigured")
+			extra := ""
+			if c.reason != "" {
+				extra = "Reason: " + c.reason + "\r\n"
+			}
+			n.teams[0].Script = script(sim.Refuses(100*time.Millisecond, 403, extra))
+			o := call(n)
+			want(t, "other addresses", rang(n.teams[1])+rang(n.teams[2]), 0)
+			if !c.forward {
+				n.done(t)
+				want(t, "final", o.Final, 403)
+				want(t, "failsafe INVITEs", rang(n.failover), 0)
+				want(t, "outcome", n.End().Legs[1].Outcome, tandem.OutcomeStatus)
+				return
+			}
+			r := n.forwarded(t, o, 1)
+			want(t, "outcome", r.Legs[1].Outcome, tandem.OutcomeMisconfigured)
+			want(t, "status", r.Legs[1].Status, tandem.SIPStatus(403))
+			want(t, "disposition", r.Legs[1].Disposition, tandem.FailedNetwork)
+			want(t, "name in the outcome", n.Outcomes[0].Outcome.LocalHost, "sbc1.customers.example")
+		})
+	}
+}
+
 func TestStatusesThatAllowTheNextAddress(t *testing.T) {
 	for _, status := range []int{408, 503, 504} {
 		n := newNet(t, sim.Config{Seed: 5})

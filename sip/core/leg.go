@@ -57,6 +57,7 @@ type Leg struct {
 	sentSDP, gotSDP   []byte // session descriptions last sent and received
 	localIsAnswer     bool   // the one last sent was an answer, so it can be repeated
 	response, patient timer  // INVITE to first response; to final response
+	watch             timer  // next look at whether the peer lives
 
 	session session
 }
@@ -93,7 +94,7 @@ func (l *Leg) gone() {
 	}
 	c := l.core
 	l.state = legGone
-	for _, t := range []*timer{&l.response, &l.patient, &l.session.timer} {
+	for _, t := range []*timer{&l.response, &l.patient, &l.watch, &l.session.timer} {
 		c.timers.stop(t)
 	}
 	if l.awaiting != nil {

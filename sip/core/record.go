@@ -33,12 +33,17 @@ func (c *Call) planned() {
 	r.UserType, r.Plan, r.Emergency = p.UserType, p.PlanKind, p.Emergency
 	r.From, r.To, r.Trace = p.From, p.To, p.Trace
 	for _, s := range p.Skipped {
-		r.Legs = append(r.Legs, tandem.LegRecord{
-			Technology: s.Technology, Network: s.Network, Trunk: s.Trunk, Endpoint: endpointName(s.Endpoint),
-			SetupTime: c.moment(), ReleaseTime: c.moment(), Outcome: tandem.OutcomeSkipped,
-			ReasonText: s.Reason, ReleasedBy: tandem.ReleasedByEngine, Disposition: tandem.FailedNetwork,
-		})
+		c.skipped(s)
 	}
+}
+
+// skipped puts an address on record that is not tried.
+func (c *Call) skipped(s tandem.SkippedAttempt) {
+	c.rec.Legs = append(c.rec.Legs, tandem.LegRecord{
+		Technology: s.Technology, Network: s.Network, Trunk: s.Trunk, Endpoint: endpointName(s.Endpoint),
+		SetupTime: c.moment(), ReleaseTime: c.moment(), Outcome: tandem.OutcomeSkipped,
+		ReasonText: s.Reason, ReleasedBy: tandem.ReleasedByEngine, Disposition: tandem.FailedNetwork,
+	})
 }
 
 // technologyOf is the CDR's word for a trunk.

@@ -1,6 +1,10 @@
 package core
 
-import "tandem"
+import (
+	"strings"
+
+	"tandem"
+)
 
 // reply is a final response for the caller.
 type reply struct {
@@ -83,4 +87,25 @@ func causeOfOutcome(o tandem.Outcome) (tandem.Cause, string) {
 		return tandem.CauseIncompatible, "media that cannot be carried"
 	}
 	return 0, ""
+}
+
+// aboutOurTrunk reports whether the text of a 403's Reason says that Microsoft
+// does not know our trunk, as against "not this user". The text is a GUID and
+// Microsoft's code or its meaning (microsoft-teams-trunk.md 4.3). A code
+// decides alone: 510532 is no trunk configuration for our name in the tenant,
+// all others are about the user, his policy or his location (510546 speaks of
+// trunks, too).
+func aboutOurTrunk(text string) bool {
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool {
+		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
+	}) {
+		if n := len(word); (n == 5 || n == 6) && strings.Trim(word, "0123456789") == "" {
+			return word == "510532"
+		}
+	}
+	text = strings.ToLower(text)
+	if strings.Contains(text, "lbr") {
+		return false
+	}
+	return strings.Contains(text, "trunk config") || strings.Contains(text, "fqdn")
 }

@@ -10,6 +10,7 @@ const (
 	timerState                         // bound of a call state
 	timerResponse                      // INVITE to first response
 	timerTrying                        // 100 to the next response
+	timerWatch                         // an INVITE still waits for its final response: see that its peer lives
 	timerCancel                        // our CANCEL to the final response that lets the call go on
 	timerAnswer                        // INVITE to final response, also Timer C
 	timerSilence                       // Plan.SilenceBound
@@ -20,7 +21,7 @@ const (
 )
 
 func (k timerKind) String() string {
-	return [...]string{"", "transaction", "state", "response", "trying", "cancel", "answer", "silence", "checkpoint", "session", "modify"}[k]
+	return [...]string{"", "transaction", "state", "response", "trying", "watch", "cancel", "answer", "silence", "checkpoint", "session", "modify"}[k]
 }
 
 // timed owns timers.

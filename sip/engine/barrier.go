@@ -45,6 +45,14 @@ func (o *output) Outcome(trunk tandem.TrunkID, endpoint tandem.Endpoint, out tan
 	o.s.e.deps.Health.Outcome(trunk, endpoint, out, at)
 }
 
+func (o *output) Watch(trunk tandem.TrunkID, endpoint tandem.Endpoint, bound time.Duration, at time.Time) {
+	o.s.e.deps.Health.Watch(trunk, endpoint, bound, at)
+}
+
+func (o *output) Health(trunk tandem.TrunkID, endpoint tandem.Endpoint) tandem.HealthState {
+	return o.s.e.deps.Health.Health().Of(trunk, endpoint)
+}
+
 // barrier is the line of a shard. The order of all its messages is kept: one
 // that needs no fact still waits behind one that does.
 type barrier struct {

@@ -81,6 +81,10 @@ type Recorder interface {
 type Health interface {
 	// Outcome learns from the end of an attempt.
 	Outcome(trunk tandem.TrunkID, endpoint tandem.Endpoint, o tandem.Outcome, at time.Time)
+	// Watch looks after an endpoint where an INVITE waits, see core.Output.
+	Watch(trunk tandem.TrunkID, endpoint tandem.Endpoint, bound time.Duration, at time.Time)
+	// Health is the latest snapshot.
+	Health() tandem.Health
 	// Request answers an OPTIONS outside a dialog.
 	Request(flow sip.Flow, req *gosip.Request, at time.Time)
 	// Response takes the response to an OPTIONS of its own.

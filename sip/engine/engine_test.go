@@ -94,6 +94,10 @@ type doctor struct {
 	draining                                      atomic.Bool
 }
 
+func (d *doctor) Watch(tandem.TrunkID, tandem.Endpoint, time.Duration, time.Time) {}
+
+func (d *doctor) Health() tandem.Health { return nil }
+
 func (d *doctor) Outcome(tandem.TrunkID, tandem.Endpoint, tandem.Outcome, time.Time) {
 	d.outcomes.Add(1)
 }

@@ -92,6 +92,21 @@ func copyFact(kind tandem.FactKind, at time.Time, call *tandem.CallRecord) Fact 
 	return Fact{kind, at, r}
 }
 
+// Watch implements core.Output.
+func (w *World) Watch(trunk tandem.TrunkID, ep tandem.Endpoint, bound time.Duration, _ time.Time) {
+	if !w.lean {
+		w.Watched = append(w.Watched, Looked{trunk, ep, bound, w.Now})
+	}
+}
+
+// Health implements core.Output: up, unless States says otherwise.
+func (w *World) Health(_ tandem.TrunkID, ep tandem.Endpoint) tandem.HealthState {
+	if s := w.States[ep.Host]; s != "" {
+		return s
+	}
+	return tandem.HealthUp
+}
+
 // Outcome implements core.Output.
 func (w *World) Outcome(trunk tandem.TrunkID, ep tandem.Endpoint, o tandem.Outcome, _ time.Time) {
 	r := Reported{trunk, ep, o}

@@ -39,6 +39,10 @@ type World struct {
 	// Outcomes is what trunk health was told, unless Lean; OnOutcome hears it too.
 	Outcomes  []Reported
 	OnOutcome func(Reported)
+	// Watched is what trunk health was asked to look after, unless Lean; States
+	// overrides its answers by host name.
+	Watched []Looked
+	States  map[string]tandem.HealthState
 	// Ladder is the message log when Logging is set.
 	Ladder  []string
 	Logging bool
@@ -77,6 +81,14 @@ type Reported struct {
 	Trunk    tandem.TrunkID
 	Endpoint tandem.Endpoint
 	Outcome  tandem.Outcome
+}
+
+// Looked is one call for a look at an endpoint.
+type Looked struct {
+	Trunk    tandem.TrunkID
+	Endpoint tandem.Endpoint
+	Bound    time.Duration
+	At       time.Time
 }
 
 // New makes a world without peers.

@@ -21,6 +21,7 @@ var (
 	errSlow     = &tandem.Error{Kind: tandem.KindUnavailable, Message: "a message took too long to arrive"}
 	errGarbage  = &tandem.Error{Kind: tandem.KindUnavailable, Message: "too many messages in a row could not be read"}
 	errNoWay    = &tandem.Error{Kind: tandem.KindUnavailable, Message: "the connection that the request came on is gone"}
+	errDead     = &tandem.Error{Kind: tandem.KindUnavailable, Message: "the peer is dead: it answers OPTIONS neither on this connection nor on a new one"}
 	errFull     = &tandem.Error{Kind: tandem.KindUnavailable, Message: "too much waits to be sent to this peer", Mend: "the peer does not read; see its log"}
 )
 
@@ -44,6 +45,7 @@ type conn struct {
 	born          time.Time
 
 	lastActive atomic.Int64 // Unix nanoseconds
+	lastHeard  atomic.Int64 // Unix nanoseconds; 0 = never
 	retired    atomic.Bool  // replaced in the pool
 	stale      atomic.Bool  // to be replaced at the next message
 
@@ -205,6 +207,7 @@ func (c *conn) read() {
 			f.filled(n)
 			c.t.count.bytesIn.Add(uint64(n))
 			c.touch()
+			c.lastHeard.Store(c.lastActive.Load())
 			c.prove()
 		}
 		for n > 0 {

@@ -3,8 +3,10 @@ package transport
 import (
 	"net/netip"
 	"sync"
+	"time"
 
 	"tandem"
+	"tandem/sip"
 )
 
 // pool holds the connections that we dialled, one per trunk, name, port and
@@ -38,11 +40,7 @@ func (p *pool) init(t *Transport) {
 
 // send queues a message on the right connection and dials it when there is none.
 func (p *pool) send(o outgoing) {
-	key := poolKey{o.to.Trunk, o.to.Transport, o.to.Host, o.to.Port, o.to.Addr.Unmap()}
-	if !o.to.Addr.IsValid() {
-		key.addr = netip.Addr{}
-	}
-	if err := p.place(key, o); err != nil {
+	if err := p.place(keyOf(o.to), o); err != nil {
 		p.t.fail(o.ref, err)
 	}
 }
@@ -129,6 +127,40 @@ func (p *pool) dialled(key poolKey, c *conn, err error) {
 	for _, o := range failed {
 		p.t.fail(o.ref, errFull)
 	}
+}
+
+// Distrust has the next message to a target dial anew. The connection there is
+// stays open for what the peer may still say on it.
+func (t *Transport) Distrust(to sip.Target) {
+	p := &t.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.entries[keyOf(to)]; e != nil && e.conn != nil {
+		e.conn.retired.Store(true)
+		e.conn = nil
+		if !e.dialing {
+			delete(p.entries, keyOf(to))
+		}
+	}
+}
+
+// Abandon closes the connections that we dialled to a target, replaced ones too,
+// on which nothing was received since an instant. What waits on them fails.
+func (t *Transport) Abandon(to sip.Target, since time.Time) {
+	key := keyOf(to)
+	for _, c := range t.conns.all() {
+		if c.outbound && c.key == key && c.lastHeard.Load() < since.UnixNano() {
+			c.close(errDead)
+		}
+	}
+}
+
+func keyOf(to sip.Target) poolKey {
+	key := poolKey{to.Trunk, to.Transport, to.Host, to.Port, to.Addr.Unmap()}
+	if !to.Addr.IsValid() {
+		key.addr = netip.Addr{}
+	}
+	return key
 }
 
 // forget removes a connection that ended.

@@ -328,6 +328,45 @@ func TestConnectionsAreRenewed(t *testing.T) {
 	}
 }
 
+// A connection that is distrusted stays open for responses while requests leave on
+// a new one; what was silent since the doubt began is closed when it is confirmed.
+func TestDoubtfulConnectionIsReplacedThenClosed(t *testing.T) {
+	for name, heard := range map[string]bool{"Silent": false, "HeardSince": true} {
+		t.Run(name, func(t *testing.T) {
+			p := newPeer(t, nil)
+			r := newRig(t, nil, Deps{}, Trunk{Trunk: tandem.Trunk{ID: "peer", Kind: tandem.TrunkTeams, Transport: tandem.TCP, Sources: loopback}})
+			to := sip.Target{Trunk: "peer", Transport: tandem.TCP, Host: "127.0.0.1", Port: p.port()}
+			send := func(seq int) (net.Conn, sip.ConnID) {
+				r.Send(to, sip.SendRef{Tx: uint64(seq), Watch: true}, []byte(request("OPTIONS", seq, "", "")))
+				c := p.accept(t)
+				read(t, c, "\r\n\r\n")
+				return c, r.next(t, "sent").conn
+			}
+			first, id := send(1)
+			since := time.Now()
+			r.Distrust(to)
+			_, second := send(2)
+			if second == id {
+				t.Fatal("the doubtful connection was used again")
+			}
+			if heard {
+				io.WriteString(first, request("INFO", 3, "", ""))
+				if g := r.next(t, "msg"); g.flow.Conn != id {
+					t.Fatal("heard on another connection")
+				}
+			}
+			r.Abandon(to, since)
+			closed := map[sip.ConnID]bool{}
+			for len(closed) < 1 || !heard && len(closed) < 2 {
+				closed[r.next(t, "closed").conn] = true
+			}
+			if closed[id] == heard || !closed[second] {
+				t.Errorf("closed %v of first %d (heard %v) and second %d", closed, id, heard, second)
+			}
+		})
+	}
+}
+
 func TestRemovedTrunkLosesItsConnections(t *testing.T) {
 	r := newRig(t, nil, Deps{})
 	c := r.connect(t, 1)

@@ -30,12 +30,14 @@ type Change struct {
 
 // Deps are the monitor's neighbours.
 type Deps struct {
-	Sender   sip.Sender
-	Clock    func() time.Time    // nil = time.Now
-	Logger   *slog.Logger        // nil = discard
-	OnChange func(Change)        // may be nil; must not block
-	Jitter   func(n int64) int64 // random number in [0, n); nil = math/rand
-	Random   func() uint64       // for tags and Call-IDs; nil = math/rand
+	Sender sip.Sender
+	// Connections are those that Sender dials; nil = it has none.
+	Connections Connections
+	Clock       func() time.Time    // nil = time.Now
+	Logger      *slog.Logger        // nil = discard
+	OnChange    func(Change)        // may be nil; must not block
+	Jitter      func(n int64) int64 // random number in [0, n); nil = math/rand
+	Random      func() uint64       // for tags and Call-IDs; nil = math/rand
 }
 
 // Monitor probes endpoints and keeps their health. All methods are safe for
@@ -65,6 +67,19 @@ type point struct {
 	m        *machine
 	next     time.Time // of the next probe
 	probe    probe     // tx 0 = none in progress
+
+	watched time.Time     // until then INVITEs wait here
+	bound   time.Duration // of their watch
+	alarms  alarms
+	failing time.Time // start of the first probe in a row that failed
+}
+
+// Connections are the transport's, by target.
+type Connections interface {
+	// Distrust has the next message dial anew; what is open stays open.
+	Distrust(to sip.Target)
+	// Abandon closes what is open and has been silent since an instant.
+	Abandon(to sip.Target, since time.Time)
 }
 
 // New makes a monitor and starts its goroutine; Close ends it. cfg must be valid.
@@ -147,6 +162,7 @@ func (m *Monitor) Outcome(id tandem.TrunkID, e tandem.Endpoint, o tandem.Outcome
 		return
 	}
 	m.locked(func() {
+		m.heed(id, e, o, at)
 		for _, p := range m.points {
 			if p.view.ID != id || p.endpoint != e {
 				continue
@@ -173,6 +189,8 @@ func judge(o tandem.Outcome) (event, string, time.Duration) {
 	switch o.Kind {
 	case tandem.OutcomeAnswered, tandem.OutcomeNoAnswer, tandem.OutcomeMedia:
 		return evCallAlive, string(o.Kind), 0
+	case tandem.OutcomeMisconfigured:
+		return evCallAlive, fmt.Sprint(o.Status), 0
 	case tandem.OutcomeConnection:
 		return evCallFailed, "no connection", 0
 	case tandem.OutcomeSilence:
@@ -246,7 +264,7 @@ func (m *Monitor) publish() {
 
 func (p *point) health() tandem.EndpointHealth {
 	return tandem.EndpointHealth{Trunk: p.view.ID, Endpoint: p.endpoint, State: p.m.state, Since: p.m.since, DownUntil: p.m.downUntil,
-		LastProbe: p.m.lastProbe, LastOK: p.m.lastOK, Reason: p.m.reason}
+		LastProbe: p.m.lastProbe, LastOK: p.m.lastOK, Reason: p.m.reason, Alarm: p.alarms.String()}
 }
 
 // locked runs f under the lock and then, without it, what f left to do: a
@@ -273,10 +291,10 @@ func (m *Monitor) poke() {
 func (m *Monitor) SendFailed(ref sip.SendRef, err error, at time.Time) {
 	m.locked(func() {
 		if p := m.byTx[ref.Tx]; p != nil {
-			m.endProbe(p)
-			m.step(p, evFailed, reasonOf(err), 0, at)
+			m.failed(p, reasonOf(err), at)
 		}
 	})
+	m.poke()
 }
 
 // SentOn notes the connection that an OPTIONS went out on.
@@ -293,8 +311,7 @@ func (m *Monitor) ConnClosed(conn sip.ConnID, at time.Time) {
 	m.locked(func() {
 		for _, p := range m.points {
 			if p.probe.tx != 0 && p.probe.conn == conn {
-				m.endProbe(p)
-				m.step(p, evFailed, "the peer closed the connection without answering OPTIONS", 0, at)
+				m.failed(p, "the peer closed the connection without answering OPTIONS", at)
 			}
 		}
 	})

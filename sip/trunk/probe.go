@@ -20,6 +20,7 @@ type probe struct {
 	tx       uint64
 	msg      []byte
 	conn     sip.ConnID
+	started  time.Time
 	deadline time.Time
 	resend   time.Time // UDP: Timer E
 	wait     time.Duration
@@ -90,8 +91,7 @@ func (m *Monitor) due(now time.Time) time.Time {
 			continue
 		}
 		if p.probe.tx != 0 && !now.Before(p.probe.deadline) {
-			m.endProbe(p)
-			m.step(p, evFailed, fmt.Sprintf("no response to OPTIONS within %v", m.cfg.ProbeTimeout), 0, now)
+			m.failed(p, fmt.Sprintf("no response to OPTIONS within %v", p.probe.deadline.Sub(p.probe.started)), now)
 		}
 		if p.probe.tx == 0 && !now.Before(p.next) {
 			m.start(p, now)
@@ -106,6 +106,9 @@ func (m *Monitor) due(now time.Time) time.Time {
 			p.probe.resend = now.Add(p.probe.wait)
 		}
 		earliest(p.probe.deadline)
+		if p.next.After(now) { // its response may come before, and nobody wakes us for it
+			earliest(p.next)
+		}
 		if !p.probe.resend.IsZero() {
 			earliest(p.probe.resend)
 		}
@@ -121,7 +124,7 @@ func (m *Monitor) interval(p *point) time.Duration {
 // start sends an OPTIONS and plans the next one.
 func (m *Monitor) start(p *point, now time.Time) {
 	m.lastTx++
-	p.probe = probe{tx: m.lastTx, deadline: now.Add(m.cfg.ProbeTimeout)}
+	p.probe = probe{tx: m.lastTx, started: now, deadline: now.Add(m.timeout(p, now))}
 	p.probe.msg = m.options(p, m.lastTx)
 	if p.view.Transport == tandem.UDP {
 		p.probe.wait = m.cfg.T1
@@ -132,6 +135,9 @@ func (m *Monitor) start(p *point, now time.Time) {
 	every := m.interval(p)
 	if !p.m.settled() {
 		every = min(every, m.cfg.RetryInterval)
+	}
+	if now.Before(p.watched) {
+		every = min(every, p.bound/4)
 	}
 	p.next = now.Add(m.jittered(every))
 	m.transmit(p)
@@ -209,11 +215,13 @@ func retryAfter(res *gosip.Response) time.Duration {
 }
 
 // printable makes a peer's phrase fit for logs and pages.
-func printable(s string) string {
-	return tandem.Clip(strings.Map(func(r rune) rune {
+func printable(s string) string { return tandem.Clip(visible(s), 60) }
+
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return '?'
 		}
 		return r
-	}, s), 60)
+	}, s)
 }
