@@ -25,6 +25,7 @@ type Core struct {
 	clients  map[uint64]*clientTx
 	cancels  map[uint64]*clientTx // CANCELs by the number of their INVITE's transaction
 	servers  map[string]*serverTx
+	spent    map[tandem.TrunkID]int // server transactions that only repeat their answer
 	conns    map[sip.ConnID]*clientTx
 	legs     map[uint64]*Leg
 	bySerial map[uint64]*Call
@@ -52,6 +53,7 @@ type Stats struct {
 	Absorbed                 uint64 // retransmissions received and answered or dropped
 	LateAnswers              uint64 // 2xx of abandoned attempts or other forks: ACKed and released
 	Stray                    uint64 // responses that belong to nothing
+	Stateless                uint64 // answers without a transaction: the trunk has too many of them
 	BadMessages              uint64 // messages refused as malformed
 	Panics                   uint64 // calls ended by a panic in their own code
 }
@@ -64,6 +66,7 @@ func New(cfg Config, deps Deps) *Core {
 		clients:  map[uint64]*clientTx{},
 		cancels:  map[uint64]*clientTx{},
 		servers:  map[string]*serverTx{},
+		spent:    map[tandem.TrunkID]int{},
 		conns:    map[sip.ConnID]*clientTx{},
 		legs:     map[uint64]*Leg{},
 		bySerial: map[uint64]*Call{},

@@ -9,6 +9,7 @@ import (
 
 	gosip "github.com/emiago/sipgo/sip"
 
+	"tandem"
 	"tandem/sip"
 	"tandem/sip/core"
 	"tandem/sip/sim"
@@ -84,4 +85,41 @@ func TestRequestsWithoutBranchAreToldApart(t *testing.T) {
 			n.RunIdle(time.Minute)
 		})
 	}
+}
+
+// A trunk that floods us with requests that lead to nothing holds a bounded
+// number of transactions, and is answered all the same.
+func TestRefusalsHoldABoundedNumberOfTransactions(t *testing.T) {
+	n := newNet(t, sim.Config{Seed: 44})
+	n.Logging = false
+	n.carrier.Blackhole = true
+	methods := []string{"REGISTER", "BYE", "INVITE"}
+	if testing.Short() {
+		methods = methods[:2] // each refused INVITE is repeated for 32 s
+	}
+	for _, method := range methods {
+		flow := sip.Flow{Trunk: tandem.TrunkID(method), Transport: "UDP", Source: n.carrier.Addr}
+		n.AddTrunk(core.TrunkView{Trunk: tandem.Trunk{ID: flow.Trunk, Kind: tandem.TrunkCarrier, Transport: tandem.UDP}, ViaHost: "192.0.2.1", ViaPort: 5060})
+		before := n.Core.Stats()
+		for i := range 10000 {
+			m, err := gosip.ParseMessage(fmt.Appendf(nil, "%[2]s sip:+1@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK%[1]d\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: %[1]d\r\nCSeq: 1 %[2]s\r\nContact: <sip:a@192.0.2.10>\r\nContent-Length: 0\r\n\r\n", i, method))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.Core.Handle(core.Event{Kind: core.EventMessage, At: n.Now, Flow: flow, Msg: m})
+		}
+		after := n.Core.Stats()
+		if held := after.ServerTx - before.ServerTx; held != 8192 || after.Stateless-before.Stateless != 10000-8192 {
+			t.Errorf("%s: %d transactions held, %d answers without", method, held, after.Stateless-before.Stateless)
+		}
+	}
+	n.RunIdle(time.Hour)
+	want(t, "transactions left", n.Core.Stats().ServerTx, 0)
+	// The count went down with them: there is room again.
+	m, err := gosip.ParseMessage([]byte("REGISTER sip:+1@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 REGISTER\r\n\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Core.Handle(core.Event{Kind: core.EventMessage, At: n.Now, Msg: m, Flow: sip.Flow{Trunk: "REGISTER", Transport: "UDP", Source: n.carrier.Addr}})
+	want(t, "transactions after the flood", n.Core.Stats().ServerTx, 1)
 }

@@ -31,6 +31,7 @@ type serverTx struct {
 	reliable bool
 	state    serverState
 	acked    bool   // serverAccepted: the ACK came
+	spent    bool   // counted in Core.spent
 	early    bool   // a CANCEL that came before its INVITE (UDP reorders)
 	head     []byte // Via to CSeq of every response, until the final one
 	routes   []byte // Record-Route lines of dialog-forming responses
@@ -175,6 +176,10 @@ func (c *Core) replyPhrase(tx *serverTx, status int, phrase string, extra, body 
 			c.dropServer(tx) // Timer J is zero
 			return
 		}
+		// BYEs that end a call are as many as the calls; anyone can send any number of others.
+		if tx.leg == nil && (tx.method != gosip.BYE || status >= 300) && !c.keepSpent(tx) {
+			return
+		}
 		c.timers.set(&tx.timer, c.now+64*c.cfg.T1, timerTx, tx) // Timer J
 	case status < 300:
 		tx.state, tx.interval = serverAccepted, c.cfg.T1
@@ -184,6 +189,9 @@ func (c *Core) replyPhrase(tx *serverTx, status int, phrase string, extra, body 
 		tx.state, tx.interval = serverCompleted, c.cfg.T1
 		tx.deadline = c.now + 64*c.cfg.T1 // Timer H
 		tx.leg = nil
+		if !c.keepSpent(tx) {
+			return
+		}
 		next := tx.deadline
 		if !tx.reliable {
 			next = c.now + tx.interval // Timer G
@@ -193,7 +201,32 @@ func (c *Core) replyPhrase(tx *serverTx, status int, phrase string, extra, body 
 	tx.head, tx.routes = nil, nil
 }
 
+// keepSpent counts a transaction that lives on only to repeat its answer. A trunk
+// that has maxSpent of them gets further answers without a transaction
+// (RFC 3261 8.2.7): copies of the request are then answered anew, and what a
+// flood of requests holds for 32 s is bounded.
+func (c *Core) keepSpent(tx *serverTx) bool {
+	trunk := tx.target.Trunk
+	if c.spent[trunk] >= maxSpent {
+		c.stats.Stateless++
+		c.dropServer(tx)
+		return false
+	}
+	c.spent[trunk]++
+	tx.spent = true
+	return true
+}
+
+// maxSpent is 256 such answers a second for the 32 s of Timer H or J, about 10 MB.
+const maxSpent = 8192
+
 func (c *Core) dropServer(tx *serverTx) {
+	if tx.spent {
+		tx.spent = false
+		if c.spent[tx.target.Trunk]--; c.spent[tx.target.Trunk] <= 0 {
+			delete(c.spent, tx.target.Trunk)
+		}
+	}
 	c.timers.stop(&tx.timer)
 	if c.servers[tx.key] == tx {
 		delete(c.servers, tx.key)

@@ -3,6 +3,8 @@ package engine
 import (
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
 
@@ -55,7 +57,31 @@ func (e *Engine) refuse(s *shard, flow sip.Flow, msg gosip.Message, c class) {
 		return
 	}
 	e.count.refused.Add(1)
+	if !e.refusals.take(e.deps.Clock()) { // under a flood answers would cost more than they help
+		e.count.dropped.Add(1)
+		return
+	}
 	seconds := strconv.Itoa(int(e.cfg.RetryAfter.Seconds()))
 	to, out := reply.To(flow, req, 503, "Service Unavailable", "Retry-After: "+seconds+"\r\nServer: "+e.cfg.Core.UserAgent+"\r\n")
 	e.deps.Sender.Send(to, sip.SendRef{}, out)
+}
+
+// maxRefusals is how many 503 a second leave for want of room.
+const maxRefusals = 2000
+
+// allowance lets up to maxRefusals a second pass.
+type allowance struct {
+	mu     sync.Mutex
+	second time.Time
+	used   int
+}
+
+func (a *allowance) take(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now.Sub(a.second) >= time.Second {
+		a.second, a.used = now, 0
+	}
+	a.used++
+	return a.used <= maxRefusals
 }

@@ -18,15 +18,16 @@ import (
 
 // Engine is the running call engine. All methods are safe for concurrent use.
 type Engine struct {
-	cfg     Config
-	deps    Deps
-	shards  []*shard
-	written atomic.Uint64 // facts up to here are written
-	quit    chan struct{}
-	wg      sync.WaitGroup
-	closing sync.Once
-	count   counters
-	newCore func(core.Config, core.Deps) callCore
+	cfg      Config
+	deps     Deps
+	shards   []*shard
+	written  atomic.Uint64 // facts up to here are written
+	quit     chan struct{}
+	wg       sync.WaitGroup
+	closing  sync.Once
+	count    counters
+	refusals allowance
+	newCore  func(core.Config, core.Deps) callCore
 }
 
 // New makes an engine and starts its shards. cfg must be valid; Router, Media,

@@ -6,6 +6,7 @@ import (
 
 	gosip "github.com/emiago/sipgo/sip"
 
+	"tandem"
 	"tandem/sip/core"
 )
 
@@ -13,7 +14,7 @@ import (
 type class uint8
 
 const (
-	classNewCall   class = iota // an INVITE that begins a call: room up to three quarters
+	classNewCall   class = iota // an INVITE that begins a call: room up to three quarters, to seven eighths for a trunk with few
 	classRequest                // another request outside a dialog: as new calls
 	classInDialog               // a request of a call that exists
 	classAnswer                 // a response
@@ -33,10 +34,15 @@ type mailbox struct {
 	size int
 	mu   sync.Mutex
 	list []item
-	wake chan struct{}
+	// fresh is how many of the list are new requests, by trunk: when a trunk's flood
+	// has filled their room, those that have few waiting get a little more.
+	fresh map[tandem.TrunkID]int
+	wake  chan struct{}
 }
 
-func newMailbox(size int) *mailbox { return &mailbox{size: size, wake: make(chan struct{}, 1)} }
+func newMailbox(size int) *mailbox {
+	return &mailbox{size: size, fresh: map[tandem.TrunkID]int{}, wake: make(chan struct{}, 1)}
+}
 
 // put adds an item if its class still has room.
 func (b *mailbox) put(it item, c class) bool {
@@ -44,10 +50,12 @@ func (b *mailbox) put(it item, c class) bool {
 	n := len(b.list)
 	switch c {
 	case classNewCall, classRequest:
-		if n >= b.size-b.size/4 {
+		trunk, room := it.event.Flow.Trunk, b.size-b.size/4
+		if n >= room && (b.fresh[trunk] >= b.size/16 || n >= b.size-b.size/8) {
 			b.mu.Unlock()
 			return false
 		}
+		b.fresh[trunk]++
 	case classInternal:
 	default:
 		if n >= b.size {
@@ -76,6 +84,7 @@ func (b *mailbox) take(spare []item) []item {
 	defer b.mu.Unlock()
 	got := b.list
 	b.list = spare[:0]
+	clear(b.fresh)
 	return got
 }
 

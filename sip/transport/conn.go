@@ -226,6 +226,7 @@ func (c *conn) read() {
 				return
 			}
 			began = time.Now()
+			c.pace()
 			if answer, ok := c.t.receive(flow, m.head, m.body, true); ok {
 				garbage = 0
 			} else {
@@ -248,6 +249,20 @@ func (c *conn) read() {
 			}
 			c.close(err)
 			return
+		}
+	}
+}
+
+// pace holds the reader while its source sends more than it may: what is not
+// read fills the peer's window, and the peer waits. It begins again at once when
+// the connection ends.
+func (c *conn) pace() {
+	for !c.t.rates.take(c.remote.Addr(), c.t.clock()) {
+		c.t.count.overRate.Add(1)
+		select {
+		case <-c.done:
+			return
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }

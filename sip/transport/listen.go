@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	"tandem"
@@ -18,10 +17,6 @@ type listener struct {
 	cfg   Listen
 	l     net.Listener
 	local netip.AddrPort
-
-	mu        sync.Mutex
-	perSource map[netip.Addr]int
-	total     int
 }
 
 func (l *listener) accept() {
@@ -49,14 +44,14 @@ func (l *listener) accept() {
 				continue
 			}
 		}
-		if !l.enter(source.Addr()) {
+		if !t.places.enter(source.Addr(), &t.cfg) {
 			t.count.refusedConns.Add(1)
 			reset(nc)
 			continue
 		}
 		if !t.spawn(func() { l.welcome(nc, source) }) {
 			nc.Close()
-			l.leave(source.Addr())
+			t.places.leave(source.Addr())
 		}
 	}
 }
@@ -81,9 +76,11 @@ func (l *listener) welcome(nc net.Conn, source netip.AddrPort) {
 		cancel()
 		if err != nil {
 			t.count.handshakeFailures.Add(1)
-			t.log.Warn("tls connection refused", "peer", source, "err", explain("tls from "+source.String(), err))
+			if held, ok := t.handshakes.ask(t.clock()); ok {
+				t.log.Warn("tls connection refused", "peer", source, "err", explain("tls from "+source.String(), err), "more", held)
+			}
 			nc.Close()
-			l.leave(source.Addr())
+			t.places.leave(source.Addr())
 			return
 		}
 		cert = secured.ConnectionState().PeerCertificates[0]
@@ -100,34 +97,10 @@ func (l *listener) welcome(nc net.Conn, source netip.AddrPort) {
 	if trunk == nil {
 		t.count.unknownSource.Add(1)
 		nc.Close()
-		l.leave(source.Addr())
+		t.places.leave(source.Addr())
 		return
 	}
 	t.count.accepted.Add(1)
 	c := t.newConn(nc, l.cfg.Transport, trunk.ID, nil)
-	c.run(func() { l.leave(source.Addr()) })
-}
-
-// enter counts a connection in, unless a cap is reached.
-func (l *listener) enter(a netip.Addr) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.perSource == nil {
-		l.perSource = map[netip.Addr]int{}
-	}
-	if l.total >= l.t.cfg.MaxConns || l.perSource[a] >= l.t.cfg.MaxConnsPerSource {
-		return false
-	}
-	l.total++
-	l.perSource[a]++
-	return true
-}
-
-func (l *listener) leave(a netip.Addr) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.total--
-	if l.perSource[a]--; l.perSource[a] <= 0 {
-		delete(l.perSource, a)
-	}
+	c.run(func() { t.places.leave(source.Addr()) })
 }

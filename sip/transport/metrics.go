@@ -6,6 +6,7 @@ import "sync/atomic"
 type counters struct {
 	received, sent, bytesIn, bytesOut         atomic.Uint64
 	unknownSource, unparsed, repaired         atomic.Uint64
+	overRate                                  atomic.Uint64
 	rejected, oversize, slow, keepalives      atomic.Uint64
 	accepted, refusedConns, handshakeFailures atomic.Uint64
 	dialled, dialFailures, sendFailures       atomic.Uint64
@@ -17,6 +18,7 @@ type Metrics struct {
 	Received, Sent    uint64 // messages
 	BytesIn, BytesOut uint64
 	UnknownSource     uint64 // datagrams and connections dropped unread: no trunk's network
+	OverRate          uint64 // datagrams dropped and stream reads delayed: their source sends more than it may
 	Unparsed          uint64 // messages dropped without an answer
 	Rejected          uint64 // messages answered 400, 413 or 505 without a transaction
 	Repaired          uint64 // messages taken after unreadable header lines were dropped
@@ -40,7 +42,7 @@ func (t *Transport) Metrics() Metrics {
 	c := &t.count
 	return Metrics{
 		Received: c.received.Load(), Sent: c.sent.Load(), BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
-		UnknownSource: c.unknownSource.Load(), Unparsed: c.unparsed.Load(), Rejected: c.rejected.Load(), Repaired: c.repaired.Load(),
+		UnknownSource: c.unknownSource.Load(), OverRate: c.overRate.Load(), Unparsed: c.unparsed.Load(), Rejected: c.rejected.Load(), Repaired: c.repaired.Load(),
 		Oversize: c.oversize.Load(), Slow: c.slow.Load(), Keepalives: c.keepalives.Load(),
 		Accepted: c.accepted.Load(), RefusedConns: c.refusedConns.Load(), HandshakeFailures: c.handshakeFailures.Load(),
 		Dialled: c.dialled.Load(), DialFailures: c.dialFailures.Load(), SendFailures: c.sendFailures.Load(),

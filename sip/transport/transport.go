@@ -34,6 +34,12 @@ type Transport struct {
 	lastID  atomic.Uint64
 	count   counters
 
+	places     places // of accepted connections
+	rates      rates  // of messages, by source
+	refusals   rates  // of answers without a transaction, by source
+	handshakes quiet  // "tls connection refused"
+	panics     quiet  // "panic while handling a message"
+
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
@@ -71,6 +77,7 @@ func New(cfg Config, deps Deps) (*Transport, error) {
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.resolver = &resolver{lookup: deps.Resolver, clock: deps.Clock, fresh: cfg.FreshFor, stale: cfg.StaleFor,
 		ctx: t.ctx, spawn: t.spawn, names: map[string]*nameEntry{}, owners: map[netip.Addr]tandem.TrunkID{}}
+	t.rates.rate, t.refusals.rate = float64(cfg.MaxRate), maxRefusals
 	t.sources.Store(newSources(nil))
 	t.conns.init()
 	t.pool.init(t)
@@ -317,6 +324,12 @@ func (t *Transport) housekeep() {
 			t.renew(changed)
 		}
 		now := t.clock()
+		if held := t.handshakes.rest(now); held > 0 {
+			t.log.Warn("more tls connections refused", "more", held)
+		}
+		if held := t.panics.rest(now); held > 0 {
+			t.log.Error("more panics while handling messages", "more", held)
+		}
 		for _, c := range t.conns.all() {
 			idle := now.Sub(c.active())
 			if idle > t.cfg.IdleTimeout || c.retired.Load() && idle > t.cfg.RetireIdle {

@@ -52,6 +52,10 @@ func (s *udpSocket) read() {
 			t.count.unknownSource.Add(1)
 			continue
 		}
+		if !t.rates.take(source.Addr(), t.clock()) {
+			t.count.overRate.Add(1)
+			continue
+		}
 		t.count.bytesIn.Add(uint64(n))
 		if n <= 4 { // CRLF or CRLF CRLF keep-alive, or a lone NUL of old phones
 			t.count.keepalives.Add(1)
