@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -66,20 +66,29 @@ func (r *rig) probed(s system) string {
 // folder makes a new scratch folder.
 func (r *rig) folder(name string) (string, error) { return os.MkdirTemp(r.work, name+"-") }
 
-// awaitUDP waits until an address is bound: until binding it fails.
+// awaitUDP waits until an address is bound. It looks into the kernel's table:
+// binding it ourselves for a try could be in the program's way.
 func awaitUDP(ctx context.Context, c *child, address string) error {
-	own := netip.MustParseAddrPort(address)
+	own, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return err
+	}
+	ip := own.Addr().As4()
+	// The kernel prints the address as a number of the machine's own byte order.
+	entry := fmt.Sprintf(" %08X:%04X ", binary.NativeEndian.Uint32(ip[:]), own.Port())
 	for {
-		socket, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(own))
+		table, err := os.ReadFile("/proc/net/udp")
 		if err != nil {
+			return err
+		}
+		if strings.Contains(string(table), entry) {
 			return nil
 		}
-		_ = socket.Close()
 		select {
 		case <-c.done:
-			return fmt.Errorf("%s ended: %v\n%s", c.cmd.Path, c.err, c.tail())
+			return fmt.Errorf("%s ended: %v\n%s", c.cmd.Args, c.err, c.tail())
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not listen on %s\n%s", c.cmd.Path, address, c.tail())
+			return fmt.Errorf("%s does not listen on %s\n%s", c.cmd.Args, address, c.tail())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
