@@ -49,6 +49,15 @@ const (
 	stuckAfter   = 150 * time.Second
 )
 
+// engineConfig are the engine's server settings: by default it looks after its
+// memory 20 times a second, which is most of what it costs while nobody asks it
+// anything.
+const engineConfig = `<clickhouse>
+  <memory_worker_period_ms>2000</memory_worker_period_ms>
+  <asynchronous_metrics_update_period_s>3600</asynchronous_metrics_update_period_s>
+</clickhouse>
+`
+
 // RunChild serves until Stdin ends or ctx is done. It may be called once per
 // process: the library can't be opened twice.
 func RunChild(ctx context.Context, o ChildOptions) error {
@@ -69,7 +78,12 @@ func RunChild(ctx context.Context, o ChildOptions) error {
 		return err
 	}
 	defer unlock()
-	lib, err := openLibrary(o.Library, filepath.Join(o.DataDir, "data"))
+	config := filepath.Join(o.DataDir, "config.xml")
+	err = os.WriteFile(config, []byte(engineConfig), 0o600)
+	var lib *library
+	if err == nil {
+		lib, err = openLibrary(o.Library, filepath.Join(o.DataDir, "data"), config)
+	}
 	if err != nil {
 		return &tandem.Error{Kind: tandem.KindUnavailable, Field: "clickhouse.library", Message: "the engine can't start", Mend: "run scripts/install-chdb.sh again, or configure a ClickHouse server", Err: err}
 	}

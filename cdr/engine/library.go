@@ -36,8 +36,9 @@ type queryError struct {
 
 func (e *queryError) Error() string { return e.Text }
 
-// openLibrary loads the library and opens the data folder.
-func openLibrary(path, dataDir string) (*library, error) {
+// openLibrary loads the library and opens the data folder; config is the
+// engine's own configuration file.
+func openLibrary(path, dataDir, config string) (*library, error) {
 	handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", path, err)
@@ -57,7 +58,7 @@ func openLibrary(path, dataDir string) (*library, error) {
 	// The library's own handlers hold a crashed process for minutes. Without
 	// them a fault ends the child at once, and the supervisor starts another.
 	l.signals(0)
-	args := cStrings("clickhouse", "--path="+dataDir)
+	args := cStrings("clickhouse", "--path="+dataDir, "--config-file="+config)
 	l.conn = l.connect(int32(len(args.pointers)), args.array())
 	runtime.KeepAlive(args)
 	if l.conn == nil || *l.conn == nil {
