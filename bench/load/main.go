@@ -33,7 +33,7 @@ type order struct {
 	certs                             string
 	srtp, plain, probe, outbound      bool
 	rate, calls                       int
-	hold, talk                        time.Duration
+	hold, learn, talk                 time.Duration
 	pids                              []int
 }
 
@@ -79,6 +79,7 @@ func run(args []string) error {
 	f.IntVar(&o.rate, "rate", 100, "calls a second")
 	f.IntVar(&o.calls, "calls", 100, "calls in all")
 	f.DurationVar(&o.hold, "hold", time.Second, "length of a call")
+	f.DurationVar(&o.learn, "learn", 2*time.Second, "media before what -talk measures: the system learns addresses")
 	f.DurationVar(&o.talk, "talk", 0, "send media for so long once all calls are up, then hang up")
 	f.Func("pid", "the system's process, for its CPU over the media window; may be repeated", func(text string) error {
 		pid, err := strconv.Atoi(text)
@@ -134,6 +135,8 @@ func (o order) play() (*outcome, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer carrier.close()
+	defer teams.close()
 	if o.talk == 0 {
 		go p.hangUp()
 	}
@@ -196,7 +199,7 @@ func (o order) media(p *phones, carrier, teams *side, r *outcome) error {
 		}
 	}
 	var marks []process.Usage
-	t, err := talk(append(slices.Clone(carrier.ports.all), teams.ports.all...), 2*time.Second, o.talk, func() {
+	t, err := talk(append(slices.Clone(carrier.ports.all), teams.ports.all...), o.learn, o.talk, func() {
 		marks = append(marks, process.Used(o.pids...))
 	})
 	if err != nil {

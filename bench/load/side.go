@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 )
 
 // side is one neighbour of the system: the carrier (UDP, RTP) or Microsoft (TLS,
@@ -19,9 +20,10 @@ type side struct {
 	system netip.AddrPort
 	ports  *ports // of media; nil: none is sent, the SDP names a port all the same
 
-	socket *net.UDPConn // UDP
-	dialed net.Conn     // TLS: our requests leave here
-	write  sync.Mutex
+	socket   *net.UDPConn // UDP
+	listener net.Listener // TLS
+	dialed   net.Conn     // TLS: our requests leave here
+	write    sync.Mutex
 
 	// receive gets every message, in the reader's goroutine; reply answers where it came from.
 	receive func(s *side, text string, reply func(string))
@@ -71,6 +73,7 @@ func (s *side) openTLS(settings *tls.Config, dial bool) error {
 	if err != nil {
 		return err
 	}
+	s.listener = listener
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -123,4 +126,22 @@ func (s *side) send(text string) {
 	s.write.Lock()
 	defer s.write.Unlock()
 	_, _ = s.dialed.Write([]byte(text))
+}
+
+// close gives the side's addresses back.
+func (s *side) close() {
+	if s.socket != nil {
+		_ = s.socket.Close()
+	}
+	if s.listener != nil {
+		_ = s.listener.Close()
+	}
+	if s.dialed != nil {
+		_ = s.dialed.Close()
+	}
+	if s.ports != nil {
+		for _, m := range s.ports.all {
+			_ = syscall.Close(m.fd)
+		}
+	}
 }

@@ -76,6 +76,16 @@ func (n *node) settings(r *rig) string {
 	return text + n.extra
 }
 
+// customers is the apply document. With TLS and SRTP the trunk is Microsoft's
+// true profile; only a lab may do without.
+func (n *node) customers(r *rig, text string) string {
+	text = strings.ReplaceAll(text, "@NET@", r.net)
+	if n.secure {
+		text = strings.NewReplacer("    lab: true\n    transport: udp\n    srtp: \"off\"\n", "", r.callee(), r.teams()).Replace(text)
+	}
+	return text
+}
+
 func (n *node) start(ctx context.Context, r *rig) error {
 	var err error
 	if n.dir, err = r.folder(n.title); err != nil {
@@ -88,15 +98,13 @@ func (n *node) start(ctx context.Context, r *rig) error {
 	if err != nil {
 		return err
 	}
-	text := strings.ReplaceAll(string(customers), "@NET@", r.net)
 	if n.secure {
 		if err := r.certificates(n.dir); err != nil {
 			return err
 		}
-		text = strings.NewReplacer("    lab: true\n    transport: udp\n    srtp: \"off\"\n", "", r.callee(), r.teams()).Replace(text)
 	}
 	file := filepath.Join(n.dir, "customers.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(n.customers(r, string(customers))), 0o644); err != nil {
 		return err
 	}
 	if n.process, err = startChild(systemCore, n.dir, n.program, append([]string{"serve", "-c", "tandem.yaml"}, n.args...)...); err != nil {

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tandem/provisioning"
+)
+
+func TestStatisticsOfSIPp(t *testing.T) {
+	cases := map[string]struct {
+		text string
+		want heard
+		bad  string
+	}{
+		"TheLastLineCounts": {text: "A;SuccessfulCall(C);FailedCall(C);Retransmissions(C);\n0;1;0;0;\n1;99;1;7;\n", want: heard{OK: 99, Failed: 1, Retransmissions: 7}},
+		"ErrNoLine":         {text: "SuccessfulCall(C);FailedCall(C);Retransmissions(C)\n", bad: "can't be read"},
+		"ErrNoColumn":       {text: "SuccessfulCall(C)\n1\n", bad: "no column"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "stat.csv")
+			if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var h heard
+			err := h.readStatistics(file)
+			if c.bad != "" {
+				if err == nil || !strings.Contains(err.Error(), c.bad) {
+					t.Errorf("error %v, want %q", err, c.bad)
+				}
+				return
+			}
+			if err != nil || h != c.want {
+				t.Errorf("%+v, %v", h, err)
+			}
+		})
+	}
+}
+
+func TestSpread(t *testing.T) {
+	if low, middle, high := spread([]float64{3, 1, 2}); low != 1 || middle != 2 || high != 3 {
+		t.Error(low, middle, high)
+	}
+}
+
+// TestScenariosAreAccepted: the measured node is provisioned as customers are.
+func TestScenariosAreAccepted(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "scenarios", "customers.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{net: "127.0.0"}
+	for name, secure := range map[string]bool{"UDP": false, "TLS": true} {
+		n := &node{secure: secure}
+		document := n.customers(r, string(text))
+		if strings.Contains(document, "lab: true") == secure {
+			t.Errorf("%s: the trunk is the wrong one:\n%s", name, document)
+		}
+		if _, err := provisioning.Parse(name, []byte(document), provisioning.Source{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !strings.Contains(n.settings(r), "127.0.0.10:5060") || strings.Contains(n.settings(r), "tls") != secure {
+			t.Errorf("%s: %s", name, n.settings(r))
+		}
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	p, err := parse([]string{"-quick", "-rates", "50,60", "-tandem2", "other"})
+	if err != nil || p.rounds != 1 || len(p.rates) != 2 || p.systems[len(p.systems)-1] != "tandem2" || p.net == "" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := parse([]string{"-rates", "many"}); err == nil {
+		t.Error("a rate that is no number is taken")
+	}
+}
