@@ -22,6 +22,13 @@ type Charge struct {
 	Explanation string `json:"explanation"`
 }
 
+// Cost is what a carrier charges us for a leg: beside the charge, for the margin.
+type Cost struct {
+	Amount      Amount   `json:"amount"`
+	Currency    Currency `json:"currency"`
+	Explanation string   `json:"explanation"` // of the same form as a charge's
+}
+
 // CDR is one row: one leg or attempt of one call, priced. It is what ClickHouse
 // stores and what reports return.
 type CDR struct {
@@ -74,6 +81,7 @@ type CDR struct {
 	TXPackets  uint64  `json:"tx_packets"`
 	MOS        float32 `json:"mos"` // estimated, 0 = unknown
 	Charge     Charge  `json:"charge"`
+	Cost       Cost    `json:"cost,omitzero"` // zero: no carrier's, or one without a cost deck
 }
 
 // CDRFilter selects rows of a report. Zero fields do not restrict.

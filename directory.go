@@ -83,9 +83,43 @@ type DeckRow struct {
 	Destination   string    `json:"destination"`
 	EffectiveFrom time.Time `json:"effective_from,omitzero"`
 	EffectiveTo   time.Time `json:"effective_to,omitzero"` // exclusive; zero = open
-	Rate          Rate      `json:"rate"`                  // per minute
+	Rate          Rate      `json:"rate"`                  // per minute; with RateIntrastate the interstate one
 	ConnectFee    Amount    `json:"connect_fee"`
 	InitialInc    int       `json:"initial_inc"` // seconds, at least 1
 	NextInc       int       `json:"next_inc"`    // seconds, at least 1
 	Reject        bool      `json:"reject,omitempty"`
+
+	// RateInitial, when given, is the rate of the first interval; Rate is that of the rest.
+	RateInitial OptionalRate `json:"rate_initial,omitzero"`
+	// RateIntrastate, when given, prices calls within one US state.
+	RateIntrastate OptionalRate `json:"rate_intrastate,omitzero"`
+	// Grace: calls shorter than so many seconds are free of charge and draw nothing.
+	Grace     int    `json:"grace,omitzero"`
+	MinCharge Amount `json:"min_charge,omitzero"` // least charge of a call that is charged from its beginning
+	// Rounding of the amount; zero = half to even at six decimals.
+	Rounding Rounding `json:"rounding,omitzero"`
+	// RateIndeterminate prices calls whose ends can't both be placed; else the higher of Rate and RateIntrastate.
+	RateIndeterminate OptionalRate `json:"rate_indeterminate,omitzero"`
+	// Times, when not empty, says at which times of the week the row counts, as
+	// in "America/New_York Mon-Fri 08:00-18:00"; the prefix's row without times
+	// prices the rest (see package deck).
+	Times string `json:"times,omitempty"`
+}
+
+// DeckForm is how a rate sheet is to be read: which of its columns is which.
+type DeckForm struct {
+	// Template is a ready form: "plain" (also ""), "us-wholesale".
+	Template string `json:"template,omitempty"`
+	// Columns says what the sheet calls a column, by the deck's own name for it,
+	// over the template's: {"rate": "price per minute"}. "" takes one away.
+	Columns map[string]string `json:"columns,omitempty"`
+	// Zone is the IANA zone in which dates begin; "" = UTC.
+	Zone string `json:"zone,omitempty"`
+}
+
+// DeckSheet is a rate sheet as read. Rows are numbered from 1 in the order of
+// the file; Warnings are what its sender may want to know, but may want so.
+type DeckSheet struct {
+	Rows     []DeckRow
+	Warnings []string
 }

@@ -75,3 +75,32 @@ func FuzzParseRate(f *testing.F) {
 		}
 	})
 }
+
+func TestRounding(t *testing.T) {
+	for text, want := range map[string]Rounding{
+		"half_even:6": {}, "half_even": {}, "up:2": {Mode: RoundUp, Drop: 4}, "down:0": {Mode: RoundDown, Drop: 6},
+	} {
+		var r Rounding
+		if err := r.UnmarshalText([]byte(text)); err != nil || r != want {
+			t.Errorf("%s: %+v, %v", text, r, err)
+		}
+		var back Rounding
+		if err := back.UnmarshalText([]byte(r.String())); err != nil || back != r {
+			t.Errorf("%s came back as %+v, %v", r, back, err)
+		}
+	}
+	for _, text := range []string{"", "nearest", "up:7", "up:-1", "up:x", "up:", "UP:2"} {
+		if err := new(Rounding).UnmarshalText([]byte(text)); KindOf(err) != KindInvalid {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestOptionalRateKnowsZeroFromAbsent(t *testing.T) {
+	for text, want := range map[string]OptionalRate{"": {}, "0": {Given: true}, "0.01": {Rate: 100_000_000, Given: true}} {
+		var r OptionalRate
+		if err := r.UnmarshalText([]byte(text)); err != nil || r != want || (r.Or(7) == 7) == want.Given {
+			t.Errorf("%q: %+v, %v", text, r, err)
+		}
+	}
+}

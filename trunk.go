@@ -86,6 +86,8 @@ type Trunk struct {
 	SessionExpires Duration `json:"session_expires,omitempty"`
 	// Ring183 relays 183 with SDP to the caller when true; else a 183 from this trunk becomes 180 (microsoft-teams-trunk.md 5).
 	Relay183 bool `json:"relay_183,omitempty"`
+	// CostDeck names the deck of what the carrier charges us for calls that it terminates; empty: not known.
+	CostDeck string `json:"cost_deck,omitempty"`
 }
 
 // Duration is a time.Duration that is written with its unit ("4s", "1m30s") in

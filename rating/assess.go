@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tandem"
+	"tandem/rating/deck"
 	"tandem/rating/numberplan"
 )
 
@@ -18,6 +19,7 @@ const (
 	RuleNoDuration      Rule = "no_duration"      // answered and over within the same millisecond: no fee either
 	RuleEmergency       Rule = "emergency"        // 911, 112, 933, 988: never charged, never drawn
 	RuleTollFree        Rule = "toll_free"        // paid by the called party, never drawn
+	RuleGrace           Rule = "grace"            // shorter than the deck row's grace: no fee, nothing drawn
 	RuleUnrated         Rule = "unrated"          // no price could be found: Error says why; charged 0 and findable
 	RuleMetered         Rule = "metered"          // by the deck
 	RuleAllowance       Rule = "allowance"        // free minutes first, the rest by the deck
@@ -31,6 +33,7 @@ const (
 	LegOutbound LegKind = "outbound" // Teams user to PSTN: RetailOut by the number called
 	LegInbound  LegKind = "inbound"  // PSTN to DID: RetailIn by the DID called
 	LegFailsafe LegKind = "failsafe" // forward to the failsafe number: RetailOut by that number, never from the minutes
+	LegCarrier  LegKind = "carrier"  // what the carrier charges us: the trunk's CostDeck by the number called
 )
 
 // Assessment is everything about the price of a leg except how much of the
@@ -52,8 +55,14 @@ type Assessment struct {
 	account    *account
 	cycleEnd   time.Time
 	deck       *tandem.Deck
-	row        *tandem.DeckRow
+	match      deck.Match
+	row        *tandem.DeckRow // at the answer
+
+	jurisdiction Jurisdiction // with rows that ask for it
 }
+
+// Duration is the billable duration in whole seconds.
+func (a *Assessment) Duration() int64 { return Seconds(a.durationMs) }
 
 // Bookable reports whether the leg belongs in the books: every connected Phone
 // leg, also one that costs nothing. The others are 0 by rule, on every replay.
@@ -66,7 +75,34 @@ func (a *Assessment) Terms() Terms {
 	if a.row == nil || (a.Rule != RuleMetered && a.Rule != RuleAllowance) {
 		return Terms{}
 	}
-	return Terms{Rate: a.row.Rate, ConnectFee: a.row.ConnectFee, InitialInc: int64(a.row.InitialInc), NextInc: int64(a.row.NextInc)}
+	t := Terms{Rate: rateOf(a.row, a.jurisdiction), First: a.row.RateInitial, ConnectFee: a.row.ConnectFee, InitialInc: int64(a.row.InitialInc), NextInc: int64(a.row.NextInc),
+		Grace: int64(a.row.Grace), MinCharge: a.row.MinCharge, Rounding: a.row.Rounding}
+	if a.match.Timed() {
+		t.Changes = a.changes(t.Rate, t.Billed(Seconds(a.durationMs)))
+	}
+	return t
+}
+
+// changes lists the rates that other times of the day bring within the billed
+// seconds. A second belongs to the rate that holds as it begins.
+func (a *Assessment) changes(rate tandem.Rate, billed int64) []RateChange {
+	var list []RateChange
+	end := a.At.Add(time.Duration(billed) * time.Second)
+	for at := a.match.Next(a.At); at.Before(end); at = a.match.Next(at) {
+		next := rateOf(a.match.RowAt(at), a.jurisdiction)
+		if next == rate {
+			continue
+		}
+		from := int64((at.Sub(a.At) + time.Second - 1) / time.Second)
+		if n := len(list); n > 0 && list[n-1].FromS == from {
+			list = list[:n-1] // the rate before held for less than a second
+		}
+		if from < billed {
+			list = append(list, RateChange{from, next})
+		}
+		rate = next
+	}
+	return list
 }
 
 // Assess decides by which rule a leg is priced. It reads facts of the row only:
@@ -117,21 +153,35 @@ func (a *Assessment) price(r *tandem.CDR) {
 		a.Error = "the account's " + string(deckDirection(a.Kind)) + " deck " + deckID + " does not exist"
 		return
 	}
+	a.find(table, r)
+	if a.Error == "" && a.deck.Currency != a.account.Currency {
+		a.Rule, a.Error = RuleUnrated, "the deck is in another currency than the account"
+	}
+	if a.Rule == RuleMetered {
+		a.allow(r)
+	}
+}
+
+// find finds the row and with it the rule: metered, grace, or unrated.
+func (a *Assessment) find(table *deck.Table, r *tandem.CDR) {
+	var isNumber bool
 	a.deck = table.Deck()
-	row, isNumber := lookup(table, a.Number, a.At)
-	a.row = row
+	a.match, isNumber = lookup(table, a.Number, a.At)
+	a.row = a.match.Row
 	switch {
 	case !isNumber:
 		a.Error = "what was called is not a number that a deck can price"
-	case row == nil:
+	case a.row == nil:
 		a.Error = "no row of the deck covers the number at the time of the answer"
-	case row.Reject:
+	case a.row.Reject:
 		a.Error = "the row of the deck rejects the destination, yet the call was connected"
-	case a.deck.Currency != a.account.Currency:
-		a.Error = "the deck is in another currency than the account"
+	case Seconds(a.durationMs) < int64(a.row.Grace):
+		a.Rule = RuleGrace
 	default:
 		a.Rule = RuleMetered
-		a.allow(r)
+		if a.row.RateIntrastate.Given {
+			a.jurisdiction = JurisdictionOf(r.From, r.To)
+		}
 	}
 }
 
@@ -143,7 +193,7 @@ func (a *Assessment) allow(r *tandem.CDR) {
 		return
 	}
 	a.Rule = RuleAllowance
-	start, next := Cycle(a.At, a.account.zone)
+	start, next := a.account.cycles.at(a.At)
 	a.Bucket = tandem.Bucket{Account: a.account.ID, DID: r.DID, Cycle: start}
 	a.LimitS, a.cycleEnd = int64(a.account.FreeMinutes)*60, next
 }
@@ -185,28 +235,36 @@ func answered(r *tandem.CDR) time.Time {
 	return r.EndTime.UTC().Add(-time.Duration(r.DurationMs) * time.Millisecond)
 }
 
-// Charge prices the leg when used seconds of the bucket are drawn already
-// (ignored for legs that may not draw) and explains it.
+// Price prices the leg when used seconds of the bucket are drawn already
+// (ignored for legs that may not draw). It does not allocate unless the rate
+// changes with the time of day. On an error the leg becomes unrated.
+func (a *Assessment) Price(used int64) Price {
+	if a.Rule != RuleMetered && a.Rule != RuleAllowance {
+		return Price{}
+	}
+	t := a.Terms()
+	p, err := t.Price(a.Duration(), a.LimitS-used)
+	if err != nil {
+		a.Rule, a.Error, a.Bucket, a.LimitS = RuleUnrated, err.Error(), tandem.Bucket{}, 0
+		return Price{}
+	}
+	return p
+}
+
+// Charge is Price with its explanation.
 func (a *Assessment) Charge(used int64) tandem.Charge {
-	c := tandem.Charge{Class: a.Class}
+	p := a.Price(used)
+	c := tandem.Charge{Class: a.Class, Amount: p.Amount, BilledS: p.BilledS, FreeS: p.FreeS, ChargedS: p.ChargedS}
 	if a.account != nil {
 		c.Currency = a.account.Currency
+	} else if a.Kind == LegCarrier && a.deck != nil {
+		c.Currency = a.deck.Currency
 	}
 	if a.row != nil {
 		c.DeckID, c.DeckVer, c.DeckRow = a.deck.ID, a.deck.Version, a.row.ID
 	}
-	var p Price
-	if a.Rule == RuleMetered || a.Rule == RuleAllowance {
-		var err error
-		p, err = a.Terms().Price(Seconds(a.durationMs), a.LimitS-used)
-		if err != nil {
-			a.Rule, a.Error, a.Bucket, a.LimitS = RuleUnrated, err.Error(), tandem.Bucket{}, 0
-			p = Price{}
-		}
-	}
-	c.Amount, c.BilledS, c.FreeS, c.ChargedS = p.Amount, p.BilledS, p.FreeS, p.ChargedS
 	if p.ChargedS > 0 {
-		c.Rate = a.row.Rate
+		c.Rate = rateOf(a.row, a.jurisdiction)
 	}
 	c.Explanation = a.explain(p, used).String()
 	return c

@@ -64,3 +64,28 @@ func TestCyclesTile(t *testing.T) {
 		}
 	}
 }
+
+// TestTableOfCycles: the table finds the same months as the calendar.
+func TestTableOfCycles(t *testing.T) {
+	for _, name := range []string{"UTC", "America/New_York", "Africa/Cairo", "Asia/Beirut", "America/Santiago", "Pacific/Apia"} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table := newCycles(zone)
+		check := func(at time.Time) {
+			start, next := table.at(at)
+			wantStart, wantNext := Cycle(at, zone)
+			if !start.Equal(wantStart) || !next.Equal(wantNext) {
+				t.Errorf("%s in %s: %s to %s, want %s to %s", at, name, start, next, wantStart, wantNext)
+			}
+		}
+		for _, s := range table.starts {
+			for _, around := range []time.Duration{-time.Second, -time.Nanosecond, 0, time.Nanosecond, 36 * time.Hour} {
+				check(time.Unix(s, 0).Add(around))
+			}
+		}
+		check(time.Date(1999, 12, 31, 23, 0, 0, 0, time.UTC))
+		check(time.Date(2080, 2, 29, 12, 0, 0, 0, time.UTC))
+	}
+}

@@ -12,7 +12,7 @@ import (
 // so that it can be recomputed from the row alone. docs/formats/explanation.md
 // describes the fields.
 type Explanation struct {
-	Form       int                `json:"form"` // 1
+	Form       int                `json:"form"` // 2; 1 is read too
 	Rule       Rule               `json:"rule"`
 	Leg        LegKind            `json:"leg,omitempty"`
 	Number     string             `json:"number,omitempty"`
@@ -24,8 +24,9 @@ type Explanation struct {
 	BilledS    int64              `json:"billed_s"`
 	FreeS      int64              `json:"free_s"`
 	ChargedS   int64              `json:"charged_s"`
-	Fee        tandem.Amount      `json:"fee"`      // the connect fee as charged
-	Rounding   string             `json:"rounding"` // "half_even", of fee + rate * charged_s / 60 at six decimals
+	Fee        tandem.Amount      `json:"fee"` // the connect fee as charged
+	Changes    []RateChange       `json:"changes,omitempty"`
+	Rounding   tandem.Rounding    `json:"rounding"` // of the whole sum, as in "half_even:6"
 	Amount     tandem.Amount      `json:"amount"`
 	Error      string             `json:"error,omitempty"` // with rule unrated: why no price was found
 }
@@ -44,6 +45,21 @@ type ExplainedRow struct {
 	NextInc       int64           `json:"next_inc"`
 	EffectiveFrom time.Time       `json:"effective_from,omitzero"`
 	EffectiveTo   time.Time       `json:"effective_to,omitzero"`
+
+	RateInitial  tandem.OptionalRate `json:"rate_initial,omitzero"`
+	Jurisdiction Jurisdiction        `json:"jurisdiction,omitempty"` // that chose rate
+	Grace        int64               `json:"grace,omitempty"`
+	MinCharge    tandem.Amount       `json:"min_charge,omitzero"`
+	Times        string              `json:"times,omitempty"`
+	Timed        []ExplainedTimes    `json:"timed,omitempty"` // rows of the prefix for certain times, base the rate of the rest
+	Base         tandem.OptionalRate `json:"base,omitzero"`
+}
+
+// ExplainedTimes is the rate of a prefix at certain times of the week.
+type ExplainedTimes struct {
+	Row   int64       `json:"row"`
+	Times string      `json:"times"`
+	Rate  tandem.Rate `json:"rate"`
 }
 
 // ExplainedBucket is the bucket around this leg.
@@ -57,19 +73,30 @@ type ExplainedBucket struct {
 	AfterS   int64       `json:"after_s"`  // drawn after it
 }
 
-// roundingHalfEven is the only rounding of form 1.
-const roundingHalfEven = "half_even"
+// explanationForm is what is written. Form 1 had no rates by time, jurisdiction
+// or first interval, no grace and minimum, and one rounding.
+const explanationForm = 2
 
 func (a *Assessment) explain(p Price, used int64) Explanation {
-	e := Explanation{Form: 1, Rule: a.Rule, DurationMs: a.durationMs, Rounding: roundingHalfEven, Error: a.Error}
+	e := Explanation{Form: explanationForm, Rule: a.Rule, DurationMs: a.durationMs, Error: a.Error}
 	if !a.Bookable() {
 		return e
 	}
 	e.Leg, e.Number, e.Class, e.AnswerTime = a.Kind, a.Number, a.Class, a.At
 	e.BilledS, e.FreeS, e.ChargedS, e.Fee, e.Amount = p.BilledS, p.FreeS, p.ChargedS, p.Fee, p.Amount
 	if r := a.row; r != nil {
+		e.Rounding = r.Rounding
 		e.Deck = &ExplainedRow{ID: a.deck.ID, Version: a.deck.Version, Currency: a.deck.Currency, Row: r.ID, Prefix: r.Prefix, Destination: r.Destination,
-			Rate: r.Rate, ConnectFee: r.ConnectFee, InitialInc: int64(r.InitialInc), NextInc: int64(r.NextInc), EffectiveFrom: r.EffectiveFrom, EffectiveTo: r.EffectiveTo}
+			Rate: rateOf(r, a.jurisdiction), ConnectFee: r.ConnectFee, InitialInc: int64(r.InitialInc), NextInc: int64(r.NextInc), EffectiveFrom: r.EffectiveFrom, EffectiveTo: r.EffectiveTo,
+			RateInitial: r.RateInitial, Jurisdiction: a.jurisdiction, Grace: int64(r.Grace), MinCharge: r.MinCharge, Times: r.Times}
+		if a.match.Timed() {
+			e.Changes = a.Terms().Changes
+			base, timed := a.match.Rows()
+			e.Deck.Base = tandem.OptionalRate{Rate: rateOf(base, a.jurisdiction), Given: true}
+			for _, row := range timed {
+				e.Deck.Timed = append(e.Deck.Timed, ExplainedTimes{row.ID, row.Times, rateOf(row, a.jurisdiction)})
+			}
+		}
 	}
 	if a.Rule == RuleAllowance {
 		e.Allowance = &ExplainedBucket{Account: a.Bucket.Account, DID: a.Bucket.DID, Cycle: a.Bucket.Cycle, CycleEnd: a.cycleEnd,
@@ -82,7 +109,7 @@ func (a *Assessment) explain(p Price, used int64) Explanation {
 func (e Explanation) String() string {
 	b, err := json.Marshal(e)
 	if err != nil { // a year beyond 9999 is all that can't be written
-		return `{"form":1,"rule":"unrated","error":"the explanation can't be written"}`
+		return `{"form":2,"rule":"unrated","error":"the explanation can't be written"}`
 	}
 	return string(b)
 }
@@ -93,7 +120,7 @@ func ParseExplanation(s string) (Explanation, error) {
 	if err := json.Unmarshal([]byte(s), &e); err != nil {
 		return e, &tandem.Error{Kind: tandem.KindInvalid, Field: "explanation", Message: "is not a JSON object of a charge", Err: err}
 	}
-	if e.Form != 1 {
+	if e.Form != 1 && e.Form != explanationForm {
 		return e, &tandem.Error{Kind: tandem.KindInvalid, Field: "explanation.form", Message: itoa(int64(e.Form)) + " is not a form that this version knows", Mend: "use the version that wrote it, or a newer one"}
 	}
 	return e, nil
@@ -108,7 +135,8 @@ func (e Explanation) Recompute() (Price, error) {
 	if e.Allowance != nil {
 		available = e.Allowance.LimitS - e.Allowance.BeforeS
 	}
-	t := Terms{Rate: e.Deck.Rate, ConnectFee: e.Deck.ConnectFee, InitialInc: e.Deck.InitialInc, NextInc: e.Deck.NextInc}
+	t := Terms{Rate: e.Deck.Rate, First: e.Deck.RateInitial, ConnectFee: e.Deck.ConnectFee, InitialInc: e.Deck.InitialInc, NextInc: e.Deck.NextInc,
+		Grace: e.Deck.Grace, MinCharge: e.Deck.MinCharge, Rounding: e.Rounding, Changes: e.Changes}
 	return t.Price(Seconds(e.DurationMs), available)
 }
 
@@ -125,30 +153,71 @@ func (e Explanation) Sentences() []string {
 		return []string{"Emergency calls are free of charge and never draw minutes."}
 	case RuleTollFree:
 		return []string{"Toll-free numbers are paid by the called party: free of charge, no minutes drawn."}
+	case RuleGrace:
+		d := e.Deck
+		if d == nil {
+			d = &ExplainedRow{}
+		}
+		return []string{fmt.Sprintf("The call lasted %d s, less than the %d s of grace of prefix %q in deck %s version %d: free of charge, no minutes drawn.",
+			Seconds(e.DurationMs), d.Grace, d.Prefix, d.ID, d.Version)}
 	case RuleUnrated:
 		return []string{"No price was found: " + e.Error + ". The leg is charged 0 and listed as unrated."}
 	}
 	var s []string
 	say := func(format string, a ...any) { s = append(s, fmt.Sprintf(format, a...)) }
-	if d := e.Deck; d != nil {
-		where := "prefix " + d.Prefix
-		if d.Prefix == "" {
-			where = "the catch-all row"
-		}
-		what := map[LegKind]string{LegOutbound: "an outbound call to", LegInbound: "an inbound call to", LegFailsafe: "a failsafe forward to"}[e.Leg]
-		say("It is %s %s (%s), priced by %s (%s) of deck %s version %d: %s %s per minute, connect fee %s, increments %d/%d.",
-			what, e.Number, orUnknown(string(e.Class)), where, d.Destination, d.ID, d.Version, d.Rate, d.Currency, d.ConnectFee, d.InitialInc, d.NextInc)
-		say("It was answered at %s and lasted %d.%03d s, begun seconds count: %d s, rounded up to increments: %d s.",
-			e.AnswerTime.Format(time.RFC3339), e.DurationMs/1000, e.DurationMs%1000, Seconds(e.DurationMs), e.BilledS)
+	if e.Deck != nil {
+		e.sayDeck(say)
 	}
 	if b := e.Allowance; b != nil {
 		say("Of the %d free seconds of %s in the cycle from %s to %s, %d were drawn before; this call draws %d.",
 			b.LimitS, b.DID, b.Cycle.Format(time.RFC3339), b.CycleEnd.Format(time.RFC3339), b.BeforeS, e.FreeS)
 	}
-	if d := e.Deck; d != nil {
-		say("Charged: fee %s + %s * %d s / 60 = %s %s (rounded once, half to even, at six decimals).", e.Fee, d.Rate, e.ChargedS, e.Amount, d.Currency)
+	if e.Deck != nil {
+		e.sayAmount(say)
 	}
 	return s
+}
+
+// sayDeck tells the row and the duration.
+func (e Explanation) sayDeck(say func(string, ...any)) {
+	d := e.Deck
+	where := "prefix " + d.Prefix
+	if d.Prefix == "" {
+		where = "the catch-all row"
+	}
+	what := map[LegKind]string{LegOutbound: "an outbound call to", LegInbound: "an inbound call to", LegFailsafe: "a failsafe forward to", LegCarrier: "a call that the carrier took to"}[e.Leg]
+	say("It is %s %s (%s), priced by %s (%s) of deck %s version %d: %s %s per minute, connect fee %s, increments %d/%d.",
+		what, e.Number, orUnknown(string(e.Class)), where, d.Destination, d.ID, d.Version, d.Rate, d.Currency, d.ConnectFee, d.InitialInc, d.NextInc)
+	if d.Jurisdiction != "" {
+		say("The rate is the %s one, by the states of both numbers.", d.Jurisdiction)
+	}
+	if d.RateInitial.Given {
+		say("The first %d s cost %s per minute.", d.InitialInc, d.RateInitial.Rate)
+	}
+	for _, t := range d.Timed {
+		say("At %s the rate is %s, else %s.", t.Times, t.Rate, d.Base.Rate)
+	}
+	say("It was answered at %s and lasted %d.%03d s, begun seconds count: %d s, rounded up to increments: %d s.",
+		e.AnswerTime.Format(time.RFC3339), e.DurationMs/1000, e.DurationMs%1000, Seconds(e.DurationMs), e.BilledS)
+	for _, c := range e.Changes {
+		say("From second %d (%s) the rate is %s.", c.FromS, e.AnswerTime.Add(time.Duration(c.FromS)*time.Second).Format(time.RFC3339), c.Rate)
+	}
+}
+
+// sayAmount tells the sum, its rounding and the minimum.
+func (e Explanation) sayAmount(say func(string, ...any)) {
+	d := e.Deck
+	rates := fmt.Sprintf("%s * %d s", d.Rate, e.ChargedS)
+	if len(e.Changes) > 0 || d.RateInitial.Given {
+		rates = fmt.Sprintf("the rates of %d s", e.ChargedS)
+	}
+	how := map[tandem.RoundMode]string{tandem.RoundHalfEven: "half to even", tandem.RoundUp: "up", tandem.RoundDown: "down"}[e.Rounding.Mode]
+	sum := fmt.Sprintf("Charged: fee %s + %s / 60", e.Fee, rates)
+	if d.MinCharge > 0 && e.FreeS == 0 && e.Amount == d.MinCharge {
+		say("%s, and at least the minimum charge: %s %s (the sum is rounded once, %s, at %d decimals).", sum, e.Amount, d.Currency, how, e.Rounding.Decimals())
+		return
+	}
+	say("%s = %s %s (rounded once, %s, at %d decimals).", sum, e.Amount, d.Currency, how, e.Rounding.Decimals())
 }
 
 func orUnknown(s string) string {

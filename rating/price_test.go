@@ -2,10 +2,7 @@ package rating
 
 import (
 	"math"
-	"math/big"
 	"testing"
-
-	"pgregory.net/rapid"
 
 	"tandem"
 	"tandem/rating/deck"
@@ -29,7 +26,8 @@ func TestBilled(t *testing.T) {
 		"negative":       {60, 60, -5, 0},
 		"86401 s at 1/1": {1, 1, 86401, 86401},
 	} {
-		if got := (Terms{InitialInc: c.initial, NextInc: c.next}).Billed(c.seconds); got != c.want {
+		terms := Terms{InitialInc: c.initial, NextInc: c.next}
+		if got := terms.Billed(c.seconds); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
@@ -83,7 +81,8 @@ func TestPrice(t *testing.T) {
 		"zero rate":                             {"0", "0", 1, 1, 5, 0, "0", 0, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := Terms{rate(t, c.rate), amount(t, c.fee), c.initial, c.next}.Price(c.seconds, c.available)
+			terms := Terms{Rate: rate(t, c.rate), ConnectFee: amount(t, c.fee), InitialInc: c.initial, NextInc: c.next}
+			p, err := terms.Price(c.seconds, c.available)
 			if err != nil || p.Amount != amount(t, c.want) || p.FreeS != c.free || p.ChargedS != c.charged || p.FreeS+p.ChargedS != p.BilledS {
 				t.Errorf("%+v, %v; want %s, %d free, %d charged", p, err, c.want, c.free, c.charged)
 			}
@@ -97,20 +96,20 @@ func TestPriceRefuses(t *testing.T) {
 		terms   Terms
 		seconds int64
 	}{
-		"ErrZeroInitial":  {Terms{1, 0, 0, 60}, 60},
-		"ErrZeroNext":     {Terms{1, 0, 60, 0}, 60},
-		"ErrNegativeRate": {Terms{-1, 0, 60, 60}, 60},
-		"ErrNegativeFee":  {Terms{1, -1, 60, 60}, 60},
-		"ErrHugeNext":     {Terms{1, 0, 60, math.MaxInt64}, 61},
+		"ErrZeroInitial":  {Terms{Rate: 1, ConnectFee: 0, InitialInc: 0, NextInc: 60}, 60},
+		"ErrZeroNext":     {Terms{Rate: 1, ConnectFee: 0, InitialInc: 60, NextInc: 0}, 60},
+		"ErrNegativeRate": {Terms{Rate: -1, ConnectFee: 0, InitialInc: 60, NextInc: 60}, 60},
+		"ErrNegativeFee":  {Terms{Rate: 1, ConnectFee: -1, InitialInc: 60, NextInc: 60}, 60},
+		"ErrHugeNext":     {Terms{Rate: 1, ConnectFee: 0, InitialInc: 60, NextInc: math.MaxInt64}, 61},
 		"ErrAgeless":      {good, math.MaxInt64},
-		"ErrOverflow":     {Terms{math.MaxInt64, 0, 60, 60}, 1 << 40},
-		"ErrFeeOverflow":  {Terms{1e10, math.MaxInt64, 60, 60}, 60},
+		"ErrOverflow":     {Terms{Rate: math.MaxInt64, ConnectFee: 0, InitialInc: 60, NextInc: 60}, 1 << 40},
+		"ErrFeeOverflow":  {Terms{Rate: 1e10, ConnectFee: math.MaxInt64, InitialInc: 60, NextInc: 60}, 60},
 	} {
 		if p, err := c.terms.Price(c.seconds, 0); err == nil || p != (Price{}) {
 			t.Errorf("%s: %+v, %v", name, p, err)
 		}
 	}
-	most := Terms{deck.MaxRate, deck.MaxConnectFee, deck.MaxIncrement, deck.MaxIncrement}
+	most := Terms{Rate: deck.MaxRate, ConnectFee: deck.MaxConnectFee, InitialInc: deck.MaxIncrement, NextInc: deck.MaxIncrement}
 	if _, err := most.Price(Seconds(math.MaxUint32), 0); err != nil {
 		t.Errorf("the limits of decks must not overflow: %v", err)
 	}
@@ -124,93 +123,15 @@ func TestSeconds(t *testing.T) {
 	}
 }
 
-// oracle is the formula of rating-and-cdr.md 1.2 in exact rationals; it shares
-// no code with the rater. Steps are counted, not computed.
-func oracle(rate tandem.Rate, fee tandem.Amount, initial, next, seconds, available int64) (amount *big.Int, billed, free int64) {
-	if seconds <= 0 {
-		return new(big.Int), 0, 0
-	}
-	for billed = initial; billed < seconds; {
-		steps := max((seconds-billed)/next, 1) // as many as surely fit
-		billed += steps * next
-	}
-	if available > 0 {
-		free = available
-	}
-	if free > billed {
-		free = billed
-	}
-	total := new(big.Rat).SetFrac(new(big.Int).Mul(big.NewInt(int64(rate)), big.NewInt(billed-free)), big.NewInt(60*10_000))
-	if free == 0 {
-		total.Add(total, new(big.Rat).SetInt64(int64(fee)))
-	}
-	floor := new(big.Int).Div(total.Num(), total.Denom())
-	rest := new(big.Rat).Sub(total, new(big.Rat).SetInt(floor))
-	switch rest.Cmp(big.NewRat(1, 2)) {
-	case 1:
-		floor.Add(floor, big.NewInt(1))
-	case 0:
-		if floor.Bit(0) == 1 {
-			floor.Add(floor, big.NewInt(1))
-		}
-	}
-	return floor, billed, free
-}
-
-func drawTerms(t *rapid.T) Terms {
-	return Terms{
-		Rate:       tandem.Rate(rapid.OneOf(rapid.Int64Range(0, 1e10), rapid.Int64Range(0, int64(deck.MaxRate)), rapid.Map(rapid.Int64Range(0, 1000), func(n int64) int64 { return n * 5000 })).Draw(t, "rate")),
-		ConnectFee: tandem.Amount(rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, int64(deck.MaxConnectFee))).Draw(t, "fee")),
-		InitialInc: rapid.OneOf(rapid.SampledFrom([]int64{1, 6, 30, 60}), rapid.Int64Range(1, 3600)).Draw(t, "initial"),
-		NextInc:    rapid.OneOf(rapid.SampledFrom([]int64{1, 6, 60}), rapid.Int64Range(1, 3600)).Draw(t, "next"),
-	}
-}
-
-func TestPriceEqualsOracle(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		terms := drawTerms(t)
-		seconds := rapid.OneOf(rapid.Int64Range(0, 7200), rapid.Int64Range(0, 4_294_968)).Draw(t, "seconds")
-		available := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(-10, 240_000)).Draw(t, "available")
-		p, err := terms.Price(seconds, available)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, billed, free := oracle(terms.Rate, terms.ConnectFee, terms.InitialInc, terms.NextInc, seconds, available)
-		if want.Cmp(big.NewInt(int64(p.Amount))) != 0 || p.BilledS != billed || p.FreeS != free || p.FreeS+p.ChargedS != p.BilledS {
-			t.Fatalf("%+v, want %s, billed %d, free %d", p, want, billed, free)
-		}
-	})
-}
-
-func TestPriceIsMonotoneAndFlat(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		terms := drawTerms(t)
-		seconds := rapid.Int64Range(1, 100_000).Draw(t, "seconds")
-		available := rapid.Int64Range(0, 20_000).Draw(t, "available")
-		a, _ := terms.Price(seconds, available)
-		b, _ := terms.Price(seconds+1, available)
-		if b.Amount < a.Amount || b.BilledS < a.BilledS {
-			t.Fatalf("one second more costs less: %+v, %+v", a, b)
-		}
-		if inside := seconds < a.BilledS; inside && a != b {
-			t.Fatalf("the price changes inside an increment: %+v, %+v", a, b)
-		}
-		more, _ := terms.Price(seconds, available+1)
-		if more.Amount > a.Amount {
-			t.Fatalf("more free seconds cost more: %+v, %+v", a, more)
-		}
-	})
-}
-
 func TestPriceDoesNotAllocate(t *testing.T) {
-	terms := Terms{85_000_000, 10_000, 30, 6}
+	terms := Terms{Rate: 85_000_000, ConnectFee: 10_000, InitialInc: 30, NextInc: 6}
 	if n := testing.AllocsPerRun(100, func() { terms.Price(137, 40) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
 func BenchmarkPrice(b *testing.B) {
-	terms := Terms{85_000_000, 10_000, 30, 6}
+	terms := Terms{Rate: 85_000_000, ConnectFee: 10_000, InitialInc: 30, NextInc: 6}
 	b.ReportAllocs()
 	for b.Loop() {
 		terms.Price(137, 40)

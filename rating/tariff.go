@@ -17,13 +17,15 @@ import (
 type Tariff struct {
 	accounts map[string]*account
 	decks    map[string]*deck.Table
-	numbers  []tandem.Number // by DID
+	numbers  []tandem.Number                // by DID
+	costs    map[tandem.TrunkID]*deck.Table // of carriers that name a cost deck
+	zones    map[string]*cycles
 }
 
 // account is a tandem.Account with its references resolved.
 type account struct {
 	*tandem.Account
-	zone    *time.Location
+	cycles  *cycles
 	out, in *deck.Table // nil = no such deck
 }
 
@@ -33,7 +35,8 @@ type account struct {
 // Every problem is reported, joined. A deck that an account names but that does
 // not exist is no problem: its calls are booked as unrated, with the reason.
 func NewTariff(dir *tandem.Directory, previous *Tariff) (*Tariff, error) {
-	t := &Tariff{accounts: make(map[string]*account, len(dir.Accounts)), decks: make(map[string]*deck.Table, len(dir.Decks)), numbers: dir.Numbers}
+	t := &Tariff{accounts: make(map[string]*account, len(dir.Accounts)), decks: make(map[string]*deck.Table, len(dir.Decks)), numbers: dir.Numbers,
+		costs: map[tandem.TrunkID]*deck.Table{}, zones: map[string]*cycles{}}
 	var problems []error
 	for i := range dir.Decks {
 		d := &dir.Decks[i]
@@ -52,14 +55,19 @@ func NewTariff(dir *tandem.Directory, previous *Tariff) (*Tariff, error) {
 	}
 	for i := range dir.Accounts {
 		a := &account{Account: &dir.Accounts[i]}
-		zone, err := time.LoadLocation(a.TimeZone)
-		if err != nil || a.TimeZone == "" || a.TimeZone == "Local" {
+		months, err := t.zone(a.TimeZone, previous)
+		if err != nil {
 			problems = append(problems, &tandem.Error{Kind: tandem.KindInvalid, Field: "accounts[" + tandem.Clip(a.ID, 63) + "].time_zone",
 				Message: fmt.Sprintf("%q is not a time zone", tandem.Clip(a.TimeZone, 40)), Mend: "write an IANA zone such as America/New_York", Err: err})
 			continue
 		}
-		a.zone, a.out, a.in = zone, t.decks[a.RetailOut], t.decks[a.RetailIn]
+		a.cycles, a.out, a.in = months, t.decks[a.RetailOut], t.decks[a.RetailIn]
 		t.accounts[a.ID] = a
+	}
+	for i := range dir.Trunks {
+		if trunk := &dir.Trunks[i]; trunk.CostDeck != "" && t.decks[trunk.CostDeck] != nil {
+			t.costs[trunk.ID] = t.decks[trunk.CostDeck]
+		}
 	}
 	if !slices.IsSortedFunc(t.numbers, byDID) {
 		t.numbers = slices.SortedFunc(slices.Values(t.numbers), byDID)
@@ -70,17 +78,40 @@ func NewTariff(dir *tandem.Directory, previous *Tariff) (*Tariff, error) {
 	return t, nil
 }
 
+// zone is the table of a zone's months, that of the previous tariff if it has one.
+func (t *Tariff) zone(name string, previous *Tariff) (*cycles, error) {
+	if c := t.zones[name]; c != nil {
+		return c, nil
+	}
+	if previous != nil && previous.zones[name] != nil {
+		t.zones[name] = previous.zones[name]
+		return t.zones[name], nil
+	}
+	if name == "" || name == "Local" { // both mean something to time.LoadLocation
+		return nil, errors.New("no zone is named")
+	}
+	zone, err := time.LoadLocation(name)
+	if err == nil {
+		t.zones[name] = newCycles(zone)
+	}
+	return t.zones[name], err
+}
+
 func byDID(a, b tandem.Number) int { return strings.Compare(string(a.DID), string(b.DID)) }
 
 // sameDeck compares everything, not only the version: a deck that was removed
 // and added again counts from 1 again.
 func sameDeck(a, b *tandem.Deck) bool {
 	return a.ID == b.ID && a.Version == b.Version && a.Direction == b.Direction && a.Currency == b.Currency &&
-		slices.EqualFunc(a.Rows, b.Rows, func(x, y tandem.DeckRow) bool {
-			return x.EffectiveFrom.Equal(y.EffectiveFrom) && x.EffectiveTo.Equal(y.EffectiveTo) && x.ID == y.ID && x.Prefix == y.Prefix &&
-				x.Destination == y.Destination && x.Rate == y.Rate && x.ConnectFee == y.ConnectFee &&
-				x.InitialInc == y.InitialInc && x.NextInc == y.NextInc && x.Reject == y.Reject
-		})
+		(len(a.Rows) == len(b.Rows) && len(a.Rows) > 0 && &a.Rows[0] == &b.Rows[0] || slices.EqualFunc(a.Rows, b.Rows, sameRow))
+}
+
+// sameRow compares instants with time.Time.Equal: what came from the store and
+// what came from a file may differ in how they are held.
+func sameRow(a, b tandem.DeckRow) bool {
+	from, to := a.EffectiveFrom.Equal(b.EffectiveFrom), a.EffectiveTo.Equal(b.EffectiveTo)
+	a.EffectiveFrom, a.EffectiveTo = b.EffectiveFrom, b.EffectiveTo
+	return from && to && a == b
 }
 
 // Number finds a DID of the snapshot; nil = not ours.
@@ -92,20 +123,22 @@ func (t *Tariff) Number(did tandem.E164) *tandem.Number {
 	return &t.numbers[i]
 }
 
-// lookup finds the row that prices a number at an instant, and its key length.
-func lookup(table *deck.Table, number string, at time.Time) (row *tandem.DeckRow, isNumber bool) {
+// lookup finds what prices a number at an instant; isNumber is false for what
+// no deck can price, as in "anonymous".
+func lookup(table *deck.Table, number string, at time.Time) (m deck.Match, isNumber bool) {
 	var buffer [24]byte
 	key, ok := numberplan.AppendKey(buffer[:0], number)
 	if !ok {
-		return nil, false
+		return deck.Match{}, false
 	}
-	return table.Lookup(string(key), at), true
+	return table.Find(string(key), at), true
 }
 
-// Authorize refuses an outbound call to a destination whose deck row says
-// reject; nil = go ahead. Emergency calls and destinations without price are
-// never refused. It takes a fraction of a microsecond and may be asked by the
-// call path.
+// Authorize refuses an outbound call to a destination that the payer's deck
+// does not price: its row says reject, or it has none. nil = go ahead.
+// Emergency and toll-free calls are never refused, nor is anything when the
+// account has no deck at all. It takes a fraction of a microsecond and may be
+// asked by the call path.
 func (t *Tariff) Authorize(p *tandem.Plan, at time.Time) *tandem.Rejection {
 	if p.Direction != tandem.Outbound || p.Emergency || p.Reject != nil || exempt(p.To) {
 		return nil
@@ -114,10 +147,14 @@ func (t *Tariff) Authorize(p *tandem.Plan, at time.Time) *tandem.Rejection {
 	if a == nil || a.out == nil {
 		return nil
 	}
-	if row, _ := lookup(a.out, p.To, at); row == nil || !row.Reject {
-		return nil
+	m, isNumber := lookup(a.out, p.To, at)
+	switch {
+	case m.Row == nil && isNumber:
+		return &tandem.Rejection{Status: 403, Cause: tandem.CauseRejected, Reason: "the rate deck of the account has no price for this destination"}
+	case m.Row != nil && m.Row.Reject:
+		return &tandem.Rejection{Status: 403, Cause: tandem.CauseRejected, Reason: "the rate deck of the account takes no calls to this destination"}
 	}
-	return &tandem.Rejection{Status: 403, Cause: tandem.CauseRejected, Reason: "the rate deck of the account takes no calls to this destination"}
+	return nil
 }
 
 // exempt numbers are free of charge whatever the deck says.

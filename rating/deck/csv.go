@@ -7,42 +7,39 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"tandem"
 )
 
-// Columns of the plain CSV form, in the order in which WriteCSV puts them. A
-// file may have them in any order and leave out all but prefix and rate.
-func Columns() []string {
-	return []string{"prefix", "destination", "rate", "connect_fee", "initial_inc", "next_inc", "effective_from", "effective_to", "reject"}
-}
-
-// defaultIncrement is the product's retail default: whole minutes.
-const defaultIncrement = 60
-
 // maxRows bounds an upload; the largest US wholesale decks have some 200,000.
 const maxRows = 1_000_000
 
-// ParseCSV reads the rows of a deck. The first line names the columns. UTF-8
-// with or without a byte order mark, LF or CRLF, blank lines anywhere. Every
-// problem is reported at once, joined: the Field of each names line and column,
-// its text value and rule. Rows are numbered from 1 in the order of the file.
+// ParseCSV reads the rows of a deck in the plain form, see ParseSheet.
 func ParseCSV(r io.Reader) ([]tandem.DeckRow, error) {
+	sheet, err := ParseSheet(r, tandem.DeckForm{})
+	return sheet.Rows, err
+}
+
+// ParseSheet reads a rate sheet. The first line names the columns. UTF-8 with
+// or without a byte order mark, LF or CRLF, blank lines anywhere. Every problem
+// is reported at once, joined: the Field of each names line and column, its
+// text value and rule. Rows are numbered from 1 in the order of the file.
+func ParseSheet(r io.Reader, form tandem.DeckForm) (tandem.DeckSheet, error) {
 	in := bufio.NewReader(r)
 	if bom, err := in.Peek(3); err == nil && bytes.Equal(bom, []byte("\xef\xbb\xbf")) {
 		in.Discard(3)
 	}
-	p := parser{csv: csv.NewReader(in)}
+	p := parser{csv: csv.NewReader(in), clocks: clocks{}}
+	if err := p.prepare(form); err != nil {
+		return tandem.DeckSheet{}, err
+	}
 	p.csv.FieldsPerRecord = -1 // counted here, with a better message
 	p.csv.ReuseRecord = true
 	if err := p.header(); err != nil {
-		return nil, err
+		return tandem.DeckSheet{}, err
 	}
 	for p.next() {
 		if len(p.rows) > maxRows {
@@ -50,41 +47,51 @@ func ParseCSV(r io.Reader) ([]tandem.DeckRow, error) {
 			break
 		}
 	}
-	p.overlaps()
+	p.together()
 	if err := p.found.err("file"); err != nil {
-		return nil, err
+		return tandem.DeckSheet{}, err
 	}
-	return p.rows, nil
+	return tandem.DeckSheet{Rows: p.rows, Warnings: p.warnings}, nil
 }
 
 type parser struct {
-	csv     *csv.Reader
-	columns []string // of the file, by position
-	rows    []tandem.DeckRow
-	lines   []int // of rows
-	found   problems
+	csv      *csv.Reader
+	form     template
+	columns  []string // the deck's name of each of the file's, by position; "" = not used
+	rows     []tandem.DeckRow
+	lines    []int // of rows
+	found    problems
+	warnings []string
+	clocks   clocks
 }
 
+// header reads the first line.
 func (p *parser) header() error {
 	record, err := p.csv.Read()
 	if err != nil {
 		return &tandem.Error{Kind: tandem.KindInvalid, Field: "line 1", Message: "the file has no readable first line",
-			Mend: "name the columns in it, as in " + strings.Join(Columns(), ","), Err: hideEOF(err)}
+			Mend: "name the columns in it, as in " + strings.Join(p.form.known(), ","), Err: hideEOF(err)}
 	}
-	known := Columns()
-	for i, name := range record {
-		name = strings.ToLower(strings.TrimSpace(name))
+	for i, cell := range record {
+		name, known := p.form.column(cell)
 		switch {
-		case !slices.Contains(known, name):
-			p.bad(i, "", fmt.Sprintf("%q is not a column", tandem.Clip(name, 40)), "use "+strings.Join(known, ", "))
+		case !known && p.form.strict:
+			p.bad(i, "", fmt.Sprintf("%q is not a column", tandem.Clip(strings.TrimSpace(cell), 40)), "use "+strings.Join(p.form.known(), ", "))
+		case !known:
+			p.warnings = append(p.warnings, fmt.Sprintf("column %q is not used", tandem.Clip(strings.TrimSpace(cell), 40)))
 		case slices.Contains(p.columns, name):
-			p.bad(i, name, fmt.Sprintf("column %q stands there twice", name), "remove one")
+			p.bad(i, name, fmt.Sprintf("column %q stands there twice", p.form.columns[name]), "remove one")
 		}
 		p.columns = append(p.columns, name)
 	}
 	for _, need := range []string{"prefix", "rate"} {
 		if !slices.Contains(p.columns, need) {
-			p.bad(0, "", "column "+need+" is missing", "add it; the first line names the columns")
+			p.bad(0, "", "column "+p.form.columns[need]+" is missing", "add it; the first line names the columns")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.form.asked)) {
+		if !slices.Contains(p.columns, name) {
+			p.bad(0, "", fmt.Sprintf("the sheet has no column %q to be the %s", tandem.Clip(p.form.columns[name], 40), name), "write its name as the first line has it")
 		}
 	}
 	return p.found.err("file")
@@ -117,28 +124,26 @@ func (p *parser) next() bool {
 		p.bad(0, "", fmt.Sprintf("the line has %d cells, the first line names %d columns", len(record), len(p.columns)), "write one cell per column")
 		return true
 	}
-	row := tandem.DeckRow{ID: int64(len(p.rows) + 1), InitialInc: defaultIncrement, NextInc: defaultIncrement}
+	row := tandem.DeckRow{ID: int64(len(p.rows) + 1), InitialInc: p.form.increment, NextInc: p.form.increment}
 	clean, priced := true, false
-	column := map[string]int{}
 	for i, cell := range record {
 		name := p.columns[i]
-		column[name] = i
 		cell = strings.TrimSpace(cell)
-		if cell == "" {
+		if cell == "" || name == "" {
 			continue // the default; an empty prefix is the catch-all
 		}
 		priced = priced || name == "rate"
-		if err := set(&row, name, cell); err != nil {
+		if err := p.form.set(&row, name, cell); err != nil {
 			p.bad(i, name, err.Message, err.Mend)
 			clean = false
 		}
 	}
 	if !priced && !row.Reject {
-		p.bad(column["rate"], "rate", "the row has no rate", "write the price per minute, 0 included, or reject = true")
+		p.bad(slices.Index(p.columns, "rate"), "rate", "the row has no rate", "write the price per minute, 0 included, or reject = true")
 		clean = false
 	}
 	if clean { // a second message about the same cell would not help
-		checkRow(&row, func(name, message, mend string) { p.bad(column[name], name, message, mend) })
+		checkRow(&row, p.clocks, func(name, message, mend string) { p.bad(max(slices.Index(p.columns, name), 0), name, message, mend) })
 	}
 	line, _ := p.csv.FieldPos(0)
 	p.rows, p.lines = append(p.rows, row), append(p.lines, line)
@@ -155,111 +160,14 @@ func (p *parser) bad(i int, name, message, mend string) {
 	p.found.add(field, message, mend)
 }
 
-// overlaps reports prefixes that are priced twice for the same time.
-func (p *parser) overlaps() {
-	overlaps(p.rows, sorted(p.rows), func(earlier, later int32) {
-		p.found.add(fmt.Sprintf("line %d (prefix)", p.lines[later]), overlapMessage(&p.rows[later], fmt.Sprintf("line %d", p.lines[earlier])), overlapMend)
-	})
-}
-
-// set puts a cell into a row.
-func set(row *tandem.DeckRow, name, cell string) *tandem.Error {
-	switch name {
-	case "prefix":
-		if cell[0] == '+' {
-			return refuse(cell, "begins with +", "write the digits only: 1425 and +1425 would be one prefix twice")
-		}
-		row.Prefix = strings.Clone(cell)
-	case "destination":
-		if len(cell) > 200 || !utf8.ValidString(cell) || strings.ContainsFunc(cell, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }) {
-			return refuse(cell, "is not plain text of up to 200 bytes", "write it on one line, as UTF-8")
-		}
-		row.Destination = strings.Clone(cell)
-	case "rate":
-		return price(cell, &row.Rate, tandem.ParseRate)
-	case "connect_fee":
-		return price(cell, &row.ConnectFee, tandem.ParseAmount)
-	case "initial_inc":
-		return seconds(cell, &row.InitialInc)
-	case "next_inc":
-		return seconds(cell, &row.NextInc)
-	case "effective_from":
-		return moment(cell, &row.EffectiveFrom)
-	case "effective_to":
-		return moment(cell, &row.EffectiveTo)
-	case "reject":
-		switch strings.ToLower(cell) {
-		case "true", "yes", "1":
-			row.Reject = true
-		case "false", "no", "0":
-			row.Reject = false
-		default:
-			return refuse(cell, "is neither true nor false", "write true, false or nothing")
-		}
+// together applies the rules between rows, and warns of what is missing.
+func (p *parser) together() {
+	checkTogether(p.rows, sorted(p.rows), p.clocks,
+		func(row int32, column, message, mend string) {
+			p.found.add(fmt.Sprintf("line %d (%s)", p.lines[row], column), message, mend)
+		},
+		func(row int32) string { return fmt.Sprintf("line %d", p.lines[row]) })
+	if !slices.ContainsFunc(p.rows, func(r tandem.DeckRow) bool { return r.Prefix == "" }) {
+		p.warnings = append(p.warnings, "the deck has no catch-all row (empty prefix): it prices no other destinations, and calls to them are refused")
 	}
-	return nil
-}
-
-func refuse(cell, rule, mend string) *tandem.Error {
-	return &tandem.Error{Kind: tandem.KindInvalid, Message: fmt.Sprintf("%q %s", tandem.Clip(cell, 40), rule), Mend: mend}
-}
-
-func price[T any](cell string, to *T, parse func(string) (T, error)) *tandem.Error {
-	v, err := parse(cell)
-	if err != nil {
-		var e *tandem.Error
-		if errors.As(err, &e) {
-			return e
-		}
-		return refuse(cell, "is not a price", "write digits and a point, as in 0.0085")
-	}
-	*to = v
-	return nil
-}
-
-func seconds(cell string, to *int) *tandem.Error {
-	n, err := strconv.ParseUint(cell, 10, 31)
-	if err != nil {
-		return refuse(cell, "is not a whole number of seconds", "write 1 to 3600; 60 is a minute")
-	}
-	*to = int(n)
-	return nil
-}
-
-// moment reads an instant (RFC 3339) or a day, which means its first instant in UTC.
-func moment(cell string, to *time.Time) *tandem.Error {
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, cell); err == nil && t.Year() >= 1970 && t.Year() < 2200 {
-			*to = t.UTC()
-			return nil
-		}
-	}
-	return refuse(cell, "is not a date", "write 2026-11-01 (UTC) or 2026-11-01T00:00:00-05:00")
-}
-
-// WriteCSV writes rows in the form that ParseCSV reads; the same rows come back.
-func WriteCSV(w io.Writer, rows []tandem.DeckRow) error {
-	out := csv.NewWriter(w)
-	if err := out.Write(Columns()); err != nil {
-		return err
-	}
-	date := func(t time.Time) string {
-		if t.IsZero() {
-			return ""
-		}
-		return t.UTC().Format(time.RFC3339Nano)
-	}
-	for i := range rows {
-		r := &rows[i]
-		reject := ""
-		if r.Reject {
-			reject = "true"
-		}
-		if err := out.Write([]string{r.Prefix, r.Destination, r.Rate.String(), r.ConnectFee.String(), strconv.Itoa(r.InitialInc), strconv.Itoa(r.NextInc),
-			date(r.EffectiveFrom), date(r.EffectiveTo), reject}); err != nil {
-			return err
-		}
-	}
-	out.Flush()
-	return out.Error()
 }

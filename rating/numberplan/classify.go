@@ -101,7 +101,7 @@ func nanp(n string) (tandem.NumberClass, rule) {
 	if len(n) != 10 {
 		return tandem.ClassInvalid, ruleLength
 	}
-	class := npas[int(n[0]-'0')*100+int(n[1]-'0')*10+int(n[2]-'0')]
+	class := plan.npas[areaCode(n)]
 	if class == "" {
 		return tandem.ClassInvalid, ruleNPA
 	}
@@ -167,12 +167,41 @@ func Explain(number string) string {
 		return fmt.Sprintf("%q is %s: exchange 976 is pay-per-call in every area code", shown, class)
 	case ruleNPA:
 		if class == tandem.ClassInvalid {
-			return fmt.Sprintf("%q is %s: its area code is not in service (NANPA, %s)", shown, class, Date)
+			return fmt.Sprintf("%q is %s: its area code is not in service (NANPA, %s)", shown, class, Date())
 		}
-		return fmt.Sprintf("%q is %s: by its area code (NANPA, %s)", shown, class, Date)
+		if state := State(number); state != "" {
+			return fmt.Sprintf("%q is %s: by its area code, in %s (NANPA, %s)", shown, class, state, Date())
+		}
+		return fmt.Sprintf("%q is %s: by its area code (NANPA, %s)", shown, class, Date())
 	}
 	if class == tandem.ClassInvalid {
 		return fmt.Sprintf("%q is %s: no country code begins with 0", shown, class)
 	}
 	return fmt.Sprintf("%q is %s: its country code is not 1", shown, class)
+}
+
+func areaCode(n string) int { return int(n[0]-'0')*100 + int(n[1]-'0')*10 + int(n[2]-'0') }
+
+// State is the state or territory of a US number by its area code, two
+// letters; "" for numbers that can't be placed: other countries, toll-free and
+// other non-geographic ones, short codes, what is no number. Numbers that were
+// ported keep their state: porting stays within a rate centre. It does not allocate.
+func State(number string) string {
+	n, plus := number, false
+	if len(n) > 0 && n[0] == '+' {
+		n, plus = n[1:], true
+	}
+	switch {
+	case len(n) == 11 && n[0] == '1':
+		n = n[1:]
+	case plus || len(n) != 10:
+		return ""
+	}
+	if !allDigits(n) {
+		return ""
+	}
+	if class, _ := nanp(n); class != tandem.ClassUS && class != tandem.ClassUSTerritory {
+		return ""
+	}
+	return plan.states[areaCode(n)]
 }

@@ -11,7 +11,7 @@ func TestCountsOfThePlan(t *testing.T) {
 	want := map[tandem.NumberClass]int{tandem.ClassUS: 372, tandem.ClassUSTerritory: 6, tandem.ClassCanada: 55, tandem.ClassNANPOther: 21,
 		tandem.ClassTollFree: 7, tandem.ClassPremium: 1, tandem.ClassPersonal: 18, tandem.ClassNonGeographic: 5}
 	got, sum := map[tandem.NumberClass]int{}, 0
-	for _, class := range npas {
+	for _, class := range plan.npas {
 		if class != "" {
 			got[class]++
 			sum++
@@ -28,7 +28,7 @@ func TestCountsOfThePlan(t *testing.T) {
 }
 
 func TestNoCodeEndsInElevenOrHasMiddleNine(t *testing.T) {
-	for code, class := range npas {
+	for code, class := range plan.npas {
 		if class != "" && (code%100 == 11 || code/10%10 == 9) {
 			t.Errorf("%d is %s, but N11 and N9X are never area codes", code, class)
 		}
@@ -44,8 +44,9 @@ func TestDataProblemsAreFound(t *testing.T) {
 		"ErrCount":     "us many 201",
 		"ErrIncluding": "us 1 2o1",
 		"ErrTooFew":    "us 1 201",
+		"ErrNoDate":    strings.Replace(nanpText, "date 2026-09-21", "", 1),
 	} {
-		if _, err := parse(text); err == nil {
+		if _, err := parse(text, statesText); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -110,6 +111,34 @@ func TestClassify(t *testing.T) {
 				t.Errorf("Explain(%q) = %s", c.in, s)
 			}
 		})
+	}
+}
+
+func TestStatesProblemsAreFound(t *testing.T) {
+	for name, text := range map[string]string{
+		"ErrTwice":    statesText + "\nWA 212",
+		"ErrCanada":   statesText + "\nWA 416",
+		"ErrMissing":  strings.Replace(statesText, " 206 ", " ", 1),
+		"ErrNoState":  strings.Replace(statesText, "\nWA ", "\nWashington ", 1),
+		"ErrNoNumber": statesText + "\nWA x",
+	} {
+		if _, err := parse(nanpText, text); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestState(t *testing.T) {
+	for number, want := range map[string]string{
+		"+14255550100": "WA", "14255550100": "WA", "4255550100": "WA", "+12125550100": "NY", "+17875550100": "PR", "+16715550100": "GU", "+12025550100": "DC",
+		"+14165550100": "", "+18005550100": "", "+15005550100": "", "+442071838750": "", "911": "", "": "", "anonymous": "", "+4255550100": "", "+12129765555": "",
+	} {
+		if got := State(number); got != want {
+			t.Errorf("State(%q) = %q, want %q", number, got, want)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { State("+14255550100") }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

@@ -63,10 +63,15 @@ func Run(t *testing.T, open func(t *testing.T, place string) (s Store, close fun
 		"RemovedDeckComesBackWithNewVersion": func(t *testing.T, s Store) {
 			must(t, update(s, Sample()))
 			must(t, update(s, tandem.Directory{}))
-			must(t, update(s, Sample()))
+			other := Sample()
+			other.Decks[0].Rows[0].Rate++
+			must(t, update(s, other))
 			d, _ := s.Directory(ctx)
 			if d.Decks[0].Version <= Sample().Decks[0].Version {
 				t.Errorf("version %d names other rows than before", d.Decks[0].Version)
+			}
+			if d.Decks[1].Version != Sample().Decks[1].Version {
+				t.Errorf("version %d names the rows of version %d", d.Decks[1].Version, Sample().Decks[1].Version)
 			}
 		},
 		"BookOnce":             testBookOnce,
@@ -109,13 +114,17 @@ func Sample() tandem.Directory {
 			Sources:   []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}, TLSNames: []string{"sip.example.net"}, MediaSources: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")},
 			FQDN: "sbc.example.net", OptionsInterval: tandem.Duration(time.Minute), ResponseTimeout: tandem.Duration(1500 * time.Millisecond),
 			AnswerTimeout: tandem.Duration(time.Minute), NextOn: tandem.OutcomeSet{Statuses: []tandem.SIPStatus{503}, Kinds: []tandem.OutcomeKind{tandem.OutcomeSilence}},
-			Priority: 2, Weight: 3, SendPAI: true, SendDiversion: true, SendHistoryInfo: true, SessionExpires: tandem.Duration(30 * time.Minute), Relay183: true, Lab: true, Disabled: true}},
+			Priority: 2, Weight: 3, SendPAI: true, SendDiversion: true, SendHistoryInfo: true, SessionExpires: tandem.Duration(30 * time.Minute), Relay183: true, Lab: true, Disabled: true, CostDeck: "out"}},
 		Decks: []tandem.Deck{
 			{ID: "in", Direction: tandem.Inbound, Currency: "USD", Version: 1, Rows: []tandem.DeckRow{{ID: 1, Rate: 50_000_000, InitialInc: 60, NextInc: 60}}},
 			{ID: "out", Direction: tandem.Outbound, Currency: "USD", Version: 4, Rows: []tandem.DeckRow{
 				{ID: 1, Prefix: "", InitialInc: 60, NextInc: 60, Reject: true},
 				{ID: 2, Prefix: "1", Destination: hostile, Rate: 1, ConnectFee: 2, InitialInc: 30, NextInc: 6,
-					EffectiveFrom: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), EffectiveTo: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}}}},
+					EffectiveFrom: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), EffectiveTo: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC),
+					RateIntrastate: tandem.OptionalRate{Given: true}, RateIndeterminate: tandem.OptionalRate{Rate: 3, Given: true}, Grace: 4, MinCharge: 5,
+					Rounding: tandem.Rounding{Mode: tandem.RoundUp, Drop: 4}},
+				{ID: 3, Prefix: "44", Rate: 7, InitialInc: 60, NextInc: 60, RateInitial: tandem.OptionalRate{Rate: 8, Given: true}},
+				{ID: 4, Prefix: "44", Rate: 6, InitialInc: 60, NextInc: 60, Times: "America/New_York Sat,Sun"}}}},
 		Accounts: []tandem.Account{{ID: "contoso", Name: hostile, Currency: "USD", TimeZone: "America/New_York", RetailOut: "out", RetailIn: "in",
 			FreeMinutes: 4000, FreeClasses: []tandem.NumberClass{tandem.ClassUS, tandem.ClassUSTerritory}}},
 		Tenants:   []tandem.Tenant{{ID: tenant, Account: "contoso", Name: "Contoso", FQDN: "contoso.sbc.example.net"}},
