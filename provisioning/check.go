@@ -131,6 +131,12 @@ func (c *checker) checkTrunks() {
 		if t.Certificate != "" && !nameRule.MatchString(t.Certificate) {
 			c.bad(at("certificate"), t.Certificate, "is not a name", "use a name under sip.certificates of tandem.yaml")
 		}
+		if deck := c.decks[t.CostDeck]; t.CostDeck != "" && (deck == nil || deck.Direction != tandem.Outbound) {
+			c.bad(at("cost_deck"), t.CostDeck, "is not a deck for outbound calls", "name a deck of what the carrier charges for calls that it takes, or leave it out")
+		}
+		if t.CostDeck != "" && t.Kind != tandem.TrunkCarrier {
+			c.bad(at("cost_deck"), t.CostDeck, "stands on a trunk that is no carrier's", "only carriers have a cost deck")
+		}
 		c.between(at("options_interval"), t.OptionsInterval, 5*time.Second, time.Hour, true)
 		c.between(at("response_timeout"), t.ResponseTimeout, 100*time.Millisecond, 32*time.Second, false)
 		c.between(at("answer_timeout"), t.AnswerTimeout, 5*time.Second, 10*time.Minute, false)

@@ -45,7 +45,7 @@ func rowField(prefix string) string { return "rows[" + prefix + "]" }
 // same rows in another order are the same deck.
 func orderRows(rows []tandem.DeckRow) {
 	slices.SortStableFunc(rows, func(a, b tandem.DeckRow) int {
-		return cmp.Or(cmp.Compare(a.Prefix, b.Prefix), a.EffectiveFrom.Compare(b.EffectiveFrom))
+		return cmp.Or(cmp.Compare(a.Prefix, b.Prefix), cmp.Compare(a.Times, b.Times), a.EffectiveFrom.Compare(b.EffectiveFrom))
 	})
 	for i := range rows {
 		rows[i].ID = int64(i + 1)
@@ -53,7 +53,8 @@ func orderRows(rows []tandem.DeckRow) {
 }
 
 func readDeckRow(v value) tandem.DeckRow {
-	o := v.object("prefix", "destination", "rate", "connect_fee", "initial_inc", "next_inc", "effective_from", "effective_to", "reject")
+	o := v.object("prefix", "destination", "rate", "connect_fee", "initial_inc", "next_inc", "effective_from", "effective_to", "reject",
+		"rate_initial", "rate_intrastate", "rate_indeterminate", "grace", "min_charge", "rounding", "times")
 	if !o.has("prefix") {
 		v.bad("has no prefix", `write the digits without +, or "" for all other destinations`)
 	}
@@ -67,11 +68,26 @@ func readDeckRow(v value) tandem.DeckRow {
 		EffectiveFrom: o.moment("effective_from"),
 		EffectiveTo:   o.moment("effective_to"),
 		Reject:        o.boolean("reject", false),
+
+		RateInitial:       parsed(o, "rate_initial", tandem.OptionalRate{}, givenRate),
+		RateIntrastate:    parsed(o, "rate_intrastate", tandem.OptionalRate{}, givenRate),
+		RateIndeterminate: parsed(o, "rate_indeterminate", tandem.OptionalRate{}, givenRate),
+		Grace:             o.integer("grace", 0, 0, 3600),
+		MinCharge:         parsed(o, "min_charge", 0, tandem.ParseAmount),
+		Rounding: parsed(o, "rounding", tandem.Rounding{}, func(s string) (r tandem.Rounding, err error) {
+			return r, r.UnmarshalText([]byte(s))
+		}),
+		Times: o.label("times"),
 	}
 	if !row.Reject && !o.has("rate") {
 		v.bad("has no rate", "write the price per minute, or reject: true")
 	}
 	return row
+}
+
+func givenRate(s string) (tandem.OptionalRate, error) {
+	r, err := tandem.ParseRate(s)
+	return tandem.OptionalRate{Rate: r, Given: err == nil}, err
 }
 
 func readDeckFile(v value, src Source) []tandem.DeckRow {
@@ -112,6 +128,9 @@ func joinField(file, field string) string {
 
 // flatten takes joined errors apart.
 func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, one := range many.Unwrap() {
@@ -142,13 +161,52 @@ func (c *checker) checkDeck(d *tandem.Deck) {
 		case !r.EffectiveTo.IsZero() && !r.EffectiveFrom.Before(r.EffectiveTo):
 			c.bad(at, label, "ends before it begins", "effective_to is the first instant at which the row no longer counts")
 		}
-		if i == 0 {
-			continue
-		}
-		if before := &d.Rows[i-1]; before.Prefix == r.Prefix && (before.EffectiveTo.IsZero() || before.EffectiveTo.After(r.EffectiveFrom)) {
-			c.bad(at, label, "is priced twice for the same time", "end the earlier row with effective_to, or remove one")
+	}
+	c.checkOverlaps(d)
+}
+
+// checkOverlaps reports prefixes that are priced twice for the same time. Rows
+// of an imported deck stand in the order of their sheet.
+func (c *checker) checkOverlaps(d *tandem.Deck) {
+	order := make([]int, len(d.Rows))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := &d.Rows[i], &d.Rows[j]
+		return cmp.Or(cmp.Compare(a.Prefix, b.Prefix), cmp.Compare(a.Times, b.Times), a.EffectiveFrom.Compare(b.EffectiveFrom))
+	})
+	for i := 1; i < len(order); i++ {
+		before, r := &d.Rows[order[i-1]], &d.Rows[order[i]]
+		if before.Prefix == r.Prefix && before.Times == r.Times && (before.EffectiveTo.IsZero() || before.EffectiveTo.After(r.EffectiveFrom)) {
+			c.bad(place{Decks, d.ID, rowField(r.Prefix)}, fmt.Sprintf("prefix %q", tandem.Clip(r.Prefix, 20)), "is priced twice for the same time", "end the earlier row with effective_to, or remove one")
 		}
 	}
+}
+
+// checkChanged applies rating's own rules to decks that differ from those in
+// force: what the store takes, the rater must take too.
+func checkChanged(current, next []tandem.Deck, validate func(*tandem.Deck) error) []fault {
+	var faults []fault
+	for i := range next {
+		d := &next[i]
+		if slices.ContainsFunc(current, func(c tandem.Deck) bool { return c.ID == d.ID && c.Version == d.Version }) {
+			continue
+		}
+		for _, one := range flatten(validate(d)) {
+			e := &tandem.Error{Kind: tandem.KindInvalid, Message: one.Error()}
+			errors.As(one, &e)
+			located, at := *e, place{Decks, d.ID, "rows"}
+			var n int
+			var column string
+			if _, err := fmt.Sscanf(e.Field, "rows[%d].%s", &n, &column); err == nil && n >= 1 && n <= len(d.Rows) {
+				at.field = rowField(d.Rows[n-1].Prefix)
+				located.Field = fmt.Sprintf("decks[%s].%s.%s", d.ID, at.field, column)
+			}
+			faults = append(faults, fault{at, &located})
+		}
+	}
+	return faults
 }
 
 func allDigits(s string) bool {

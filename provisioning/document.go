@@ -51,7 +51,8 @@ type Document struct {
 	// part of a document.
 	Objects tandem.Directory
 
-	places map[place]Position
+	places       map[place]Position
+	validateDeck func(*tandem.Deck) error
 }
 
 // place names a field of an object; an empty field is the object itself, an
@@ -67,13 +68,16 @@ type Source struct {
 	Open func(path string) (io.ReadCloser, error)
 	// ParseDeckCSV reads a deck's rows from CSV; its error may join several.
 	ParseDeckCSV func(io.Reader) ([]tandem.DeckRow, error)
+	// ValidateDeck reports every rule of rating's that a deck breaks, joined; nil
+	// leaves them to rating. Plan asks it of decks that change.
+	ValidateDeck func(*tandem.Deck) error
 }
 
 // Parse reads an apply document (docs/formats/apply.md). The error is of type
 // Problems and lists every mistake with its place.
 func Parse(file string, text []byte, src Source) (*Document, error) {
 	r := &reader{file: file}
-	d := &Document{File: file, Has: map[Section]bool{}, places: map[place]Position{}}
+	d := &Document{File: file, Has: map[Section]bool{}, places: map[place]Position{}, validateDeck: src.ValidateDeck}
 	root := r.parse(text)
 	if root == nil {
 		return nil, r.problems.err()

@@ -10,6 +10,7 @@ import (
 
 	"tandem"
 	"tandem/provisioning"
+	"tandem/rating/deck"
 )
 
 // source opens files beside the testdata and reads a deck of one row from any.
@@ -19,6 +20,7 @@ func source() provisioning.Source {
 		ParseDeckCSV: func(io.Reader) ([]tandem.DeckRow, error) {
 			return []tandem.DeckRow{{Rate: 50_000_000, InitialInc: 60, NextInc: 60}}, nil
 		},
+		ValidateDeck: deck.Validate,
 	}
 }
 

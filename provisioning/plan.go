@@ -64,6 +64,9 @@ func Plan(current *tandem.Directory, d *Document) (Change, error) {
 	}
 
 	faults = append(faults, check(&next)...)
+	if len(faults) == 0 && d.validateDeck != nil {
+		faults = checkChanged(current.Decks, next.Decks, d.validateDeck)
+	}
 	var problems Problems
 	for _, f := range faults {
 		problems = append(problems, Problem{File: d.File, Position: d.locate(f.at), Err: f.err})

@@ -62,10 +62,16 @@ type Deps struct {
 	// Parts gives the state of parts by name (journal, pipeline, engine...); values marshal to JSON.
 	Parts        func() map[string]any
 	ParseDeckCSV func(io.Reader) ([]tandem.DeckRow, error)
-	Version      string
-	Node         string
-	Clock        func() time.Time // nil: time.Now
-	Logger       *slog.Logger     // nil: discard
+	// ParseSheet reads a rate sheet by a form, WriteDeckCSV writes a deck in the plain one, ValidateDeck applies rating's rules.
+	ParseSheet   func(io.Reader, tandem.DeckForm) (tandem.DeckSheet, error)
+	WriteDeckCSV func(io.Writer, []tandem.DeckRow) error
+	ValidateDeck func(*tandem.Deck) error
+	// Decks keeps the versions of decks; nil: only those in force are known.
+	Decks   DeckStore
+	Version string
+	Node    string
+	Clock   func() time.Time // nil: time.Now
+	Logger  *slog.Logger     // nil: discard
 }
 
 // Service is the list of operations behind API and portal.
@@ -95,6 +101,9 @@ func absent(what, mend string) error {
 func (s *Service) Apply(ctx context.Context, file string, text []byte, src Source, dryRun bool) (Change, error) {
 	if src.ParseDeckCSV == nil {
 		src.ParseDeckCSV = s.d.ParseDeckCSV
+	}
+	if src.ValidateDeck == nil {
+		src.ValidateDeck = s.d.ValidateDeck
 	}
 	doc, err := Parse(file, text, src)
 	if err != nil {

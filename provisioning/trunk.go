@@ -57,7 +57,7 @@ func teamsSources() []netip.Prefix {
 func readTrunk(s Section, v value) (tandem.Trunk, object) {
 	o := v.object("id", "kind", "network", "carrier", "disabled", "lab", "endpoints", "transport", "sources", "media_sources", "tls_names", "fqdn",
 		"certificate", "srtp", "options_interval", "response_timeout", "answer_timeout", "next_on", "priority", "weight",
-		"send_pai", "send_diversion", "send_history_info", "session_expires", "relay_183")
+		"send_pai", "send_diversion", "send_history_info", "session_expires", "relay_183", "cost_deck")
 	p, kind := teamsProfile(), tandem.TrunkTeams
 	if s == Carriers {
 		p, kind = carrierProfile(), tandem.TrunkCarrier
@@ -90,6 +90,7 @@ func readTrunk(s Section, v value) (tandem.Trunk, object) {
 		SendHistoryInfo: o.boolean("send_history_info", false),
 		SessionExpires:  o.duration("session_expires", 0),
 		Relay183:        o.boolean("relay_183", p.relay183),
+		CostDeck:        o.text("cost_deck"),
 	}
 	if t.Network == "" {
 		t.Network = or(t.Carrier, string(t.ID))

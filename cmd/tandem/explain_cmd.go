@@ -2,10 +2,8 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"tandem"
-	"tandem/provisioning"
 	"tandem/provisioning/api"
 )
 
@@ -60,48 +58,4 @@ func printPlan(env *environment, plan api.RouteAnswer) {
 	}
 	fmt.Fprintln(w, "Why:")
 	printTrace(w, plan.Trace)
-}
-
-// RateCmd groups the questions to rating.
-type RateCmd struct {
-	Explain RateExplainCmd `cmd:"" help:"What would this call cost, or what did it cost, and why? Nothing is charged."`
-}
-
-// RateExplainCmd is `tandem rate explain`.
-type RateExplainCmd struct {
-	APIFlag
-	Call     string        `arg:"" optional:"" help:"Correlation ID of a call that was rated."`
-	From     string        `help:"Calling number."`
-	To       string        `help:"Called number."`
-	Duration time.Duration `help:"Time from answer to release, as in 95s or 1h2m."`
-	At       string        `help:"Answer instant, RFC 3339 UTC; without it now."`
-}
-
-// Run prints the charge and its reasons.
-func (c RateExplainCmd) Run(env *environment) error {
-	node, err := c.client()
-	if err != nil {
-		return err
-	}
-	if c.Call != "" {
-		return CDRCmd{APIFlag: c.APIFlag, Call: c.Call}.Run(env)
-	}
-	if c.From == "" || c.To == "" {
-		return &tandem.Error{Kind: tandem.KindInvalid, Message: "there is nothing to price", Mend: "give --from, --to and --duration, one of the numbers a DID of ours, or the Correlation ID of a call"}
-	}
-	question := provisioning.RateQuestion{From: c.From, To: c.To, DurationS: int64((c.Duration + time.Second - 1) / time.Second)}
-	if c.At != "" {
-		if question.At, err = provisioning.ParseMoment(c.At); err != nil {
-			return err
-		}
-	}
-	var answer provisioning.RateAnswer
-	if err := node.Post(env.ctx, "/api/v1/rate/explain", question, &answer); err != nil {
-		return err
-	}
-	fmt.Fprintf(env.stdout, "%s %s\n", answer.Charge.Amount, answer.Charge.Currency)
-	for _, s := range answer.Sentences {
-		fmt.Fprintln(env.stdout, "  "+s)
-	}
-	return nil
 }

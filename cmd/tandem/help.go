@@ -87,8 +87,71 @@ The answer holds for the directory and the trunk health of this moment; it is th
 func (RateExplainCmd) Help() string {
 	return `  tandem rate explain --from +14255550101 --to +442071838750 --duration 95s
   tandem rate explain 3fa85f64-5717-4562-b3fc-2c963f66afa6
+  tandem rate explain --json 3fa85f64-5717-4562-b3fc-2c963f66afa6
 
 One of the numbers must be a DID of this node: it names the account, plan and deck. The question is answered with the free minutes that are left now.`
+}
+
+// Help implements kong.HelpProvider.
+func (RateClassifyCmd) Help() string {
+	return `  tandem rate classify +14255550100 411 011442071838750
+
+It answers by the area codes that this program was built with, and needs no node. Which classes draw free minutes is the account's free_classes.`
+}
+
+// Help implements kong.HelpProvider.
+func (RateCheckCmd) Help() string {
+	return `  tandem rate check --from 2026-11-01 --to 2026-11-30
+
+Each charge is recomputed from its row alone, in exact rationals, by code that shares nothing with the rater. Exit code 1 when a row differs.`
+}
+
+// Help implements kong.HelpProvider.
+func (DeckImportCmd) Help() string {
+	return `  tandem deck import us-out november.csv --dry-run
+  tandem deck import us-out november.csv
+  tandem deck import carrier-east-cost lrn.csv --template us-wholesale --zone America/New_York --currency USD
+  tandem deck import intl rates.csv --map prefix=Code --map rate=Price --map destination=Name
+  tandem deck activate us-out
+
+The forms are described in docs/formats/deck.md. A deck that is imported should not stand in the file of tandem apply: apply would bring its own rows back.`
+}
+
+// Help implements kong.HelpProvider.
+func (DeckPreviewCmd) Help() string {
+	return `  tandem deck preview us-out
+  tandem deck preview us-out --version 3
+
++ added, ~ changed, - removed, against the deck in force.`
+}
+
+// Help implements kong.HelpProvider.
+func (DeckActivateCmd) Help() string {
+	return `  tandem deck activate us-out
+  tandem deck activate us-out --version 3
+
+Calls that end afterwards are rated by it; rows keep the version that rated them.`
+}
+
+// Help implements kong.HelpProvider.
+func (DeckRollbackCmd) Help() string {
+	return `  tandem deck rollback us-out
+
+Rows that were rated meanwhile keep their charges; they name the version.`
+}
+
+// Help implements kong.HelpProvider.
+func (DeckExportCmd) Help() string {
+	return `  tandem deck export us-out -o us-out.csv
+  tandem deck export us-out --version 2
+
+A deck that came with tandem apply is written in the plain form.`
+}
+
+// Help implements kong.HelpProvider.
+func (DeckListCmd) Help() string {
+	return `  tandem deck list
+  tandem deck list us-out`
 }
 
 // Help implements kong.HelpProvider.

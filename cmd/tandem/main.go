@@ -31,6 +31,7 @@ type CLI struct {
 	Emulate     EmulateCmd     `cmd:"" help:"Run an emulator: Microsoft's trunk or a carrier."`
 	CheckConfig CheckConfigCmd `cmd:"" help:"Read tandem.yaml as serve does and report every mistake with line, column and mend."`
 	Apply       ApplyCmd       `cmd:"" help:"Bring trunks, decks, accounts, tenants, addresses and numbers to what a YAML file says."`
+	Deck        DeckCmd        `cmd:"" help:"Import, preview, activate, roll back, export and list rate decks."`
 	Calls       CallsCmd       `cmd:"" help:"List the calls in progress: state, age, timer left."`
 	Trunks      TrunksCmd      `cmd:"" help:"List the health of every trunk address and why."`
 	CDR         CDRCmd         `cmd:"" name:"cdr" help:"Read call detail records: the detailed report, the log, or one call."`

@@ -9,14 +9,16 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"tandem"
 )
 
-// maxBody bounds requests; apply, which carries decks, has maxApplyBody.
+// maxBody bounds requests; apply and import, which carry decks, have maxApplyBody.
 const (
-	maxBody      = 1 << 20
-	maxApplyBody = 128 << 20
+	importTimeout = time.Minute // of the body
+	maxBody       = 1 << 20
+	maxApplyBody  = 128 << 20
 )
 
 // guard puts what every request must pass before the mux: cheapest check first.
@@ -55,7 +57,7 @@ func guard(next http.Handler, cfg Config) http.Handler {
 			return
 		}
 		limit := int64(maxBody)
-		if r.URL.Path == applyPath {
+		if r.URL.Path == applyPath || strings.HasPrefix(r.URL.Path, "/api/v1/decks/") && strings.HasSuffix(r.URL.Path, "/import") {
 			limit = maxApplyBody
 		}
 		if r.ContentLength > limit {

@@ -65,6 +65,7 @@ func New(svc *provisioning.Service, cfg Config) *API {
 	a.registerDirectory()
 	a.registerReports()
 	a.registerExplain()
+	a.registerDecks()
 	a.registerNode()
 	a.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problemOf(notFound(r)))

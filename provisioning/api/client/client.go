@@ -73,6 +73,17 @@ func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 	return decode(body, out)
 }
 
+// PostFile sends a file as the body of an operation and decodes the JSON answer
+// into out; a nil body sends none.
+func (c *Client) PostFile(ctx context.Context, path string, query url.Values, contentType string, file io.Reader, out any) error {
+	body, err := c.do(ctx, http.MethodPost, path, query, "application/json", contentType, file)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return decode(body, out)
+}
+
 // Applied is the answer to Apply.
 type Applied struct {
 	DryRun  bool                `json:"dry_run"`
