@@ -24,7 +24,8 @@ type account struct {
 	cut      bool // a crash fell into it
 	process  int  // the process that began it
 	began    time.Duration
-	answered time.Duration // 0 = not
+	up       bool // it was answered
+	answered time.Duration
 	crashed  time.Duration
 	answer   time.Time
 	legs     int
@@ -47,7 +48,7 @@ func (b *books) fact(kind tandem.FactKind, c *tandem.CallRecord) {
 	switch {
 	case a.ended:
 		w.problem(id, "call %s: %s after its end", id, kind)
-	case kind == tandem.FactStart && a.last != 0, kind == tandem.FactAnswer && a.answered != 0:
+	case kind == tandem.FactStart && a.last != 0, kind == tandem.FactAnswer && a.up:
 		w.problem(id, "call %s: %s after %s", id, kind, a.last)
 	case len(c.Legs) < a.legs:
 		w.problem(id, "call %s: %s knows %d legs, the fact before %d", id, kind, len(c.Legs), a.legs)
@@ -57,7 +58,7 @@ func (b *books) fact(kind tandem.FactKind, c *tandem.CallRecord) {
 	a.last, a.legs = kind, len(c.Legs)
 	switch kind {
 	case tandem.FactAnswer:
-		a.answered, a.answer = max(w.elapsed, 1), c.Legs[0].AnswerTime
+		a.up, a.answered, a.answer = true, w.elapsed, c.Legs[0].AnswerTime
 	case tandem.FactEnd:
 		a.ended = true
 		b.ended(a, c)
@@ -94,8 +95,8 @@ func (b *books) timely(a *account, c *tandem.CallRecord) {
 	w.checked(invEnds)
 	w.checked(invDuration)
 	switch {
-	case connected != (a.answered != 0):
-		w.problem(id, "call %s: connected is %v at the end, was %v", id, connected, a.answered != 0)
+	case connected != a.up:
+		w.problem(id, "call %s: connected is %v at the end, was %v", id, connected, a.up)
 	case !connected && !a.cut && w.elapsed-a.began > cfg.SetupLimit+cfg.ReleaseWait+time.Second:
 		w.problem(id, "call %s: %v without an answer", id, w.elapsed-a.began)
 	case connected:

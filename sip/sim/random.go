@@ -21,6 +21,7 @@ type Random struct {
 
 	streams []*Peer
 	spent   time.Duration // the span in which calls begin
+	scale   int           // how many times the weather's counts
 }
 
 // NewRandom builds the network of the trunks: a peer for every endpoint. Plan,
@@ -55,6 +56,7 @@ func (r *Random) Start(n int, span time.Duration) {
 	for range n {
 		r.After(r.Between(0, span), r.place)
 	}
+	r.scale = max(1, n/1000)
 	w := &r.Weather
 	r.every(w.Troubles, r.trouble)
 	r.every(w.ClockSteps, func() {
@@ -74,9 +76,9 @@ func (r *Random) Start(n int, span time.Duration) {
 	})
 }
 
-// every does something n times within the span.
+// every does something n times, and for each further thousand calls again.
 func (r *Random) every(n int, do func()) {
-	for range n {
+	for range n * r.scale {
 		r.After(r.Between(0, r.spent), do)
 	}
 }

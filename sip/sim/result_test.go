@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,22 +17,22 @@ type result struct {
 	sim.Counters
 	seeds, calls, rows, facts, charges int
 	virtual, real, cpu                 time.Duration
-	weather                            map[string]int
 	ladder                             []string
+	mu                                 sync.Mutex
 }
 
-func newResult() *result { return &result{weather: map[string]int{}} }
+func newResult() *result { return &result{} }
 
-func (r *result) add(s *stack, w sim.Weather, calls, rows int, real, cpu time.Duration) {
+func (r *result) add(s *stack, calls, rows, charges int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.Add(&s.Count)
+	r.charges += charges
 	r.seeds++
 	r.calls += calls
 	r.rows += rows
 	r.facts += s.journal.facts
 	r.virtual += s.Elapsed()
-	r.real += real
-	r.cpu += cpu
-	r.weather[w.Name]++
 }
 
 // table is what `make sim` ends with.

@@ -28,20 +28,26 @@ func weatherOf(seed uint64) sim.Weather {
 // same run.
 func TestSim(t *testing.T) {
 	first, last, n := uint64(1), *seeds, *calls
-	if testing.Short() && n > 150 {
-		n = 150
+	if testing.Short() {
+		n, last = min(n, 150), min(last, 8)
 	}
 	if *seed != 0 {
 		first, last = *seed, *seed
 	}
-	total := newResult()
-	for s := first; s <= last; s++ {
-		t.Run(fmt.Sprintf("seed %d %s", s, weatherOf(s).Name), func(t *testing.T) {
-			if problems := total.run(t, s, n, false); len(problems) > 0 {
-				report(t, s, n, problems)
-			}
-		})
-	}
+	total, began, cpu := newResult(), time.Now(), cpuTime()
+	t.Run("seeds", func(t *testing.T) {
+		for s := first; s <= last; s++ {
+			t.Run(fmt.Sprintf("%d %s", s, weatherOf(s).Name), func(t *testing.T) {
+				t.Parallel() // worlds share nothing
+				began := time.Now()
+				if problems := total.run(t, s, n, false); len(problems) > 0 {
+					report(t, s, n, problems)
+				}
+				t.Logf("%d calls in %v", n, time.Since(began).Round(time.Millisecond))
+			})
+		}
+	})
+	total.real, total.cpu = time.Since(began), cpuTime()-cpu
 	t.Log("\n" + total.table())
 }
 
@@ -56,7 +62,6 @@ func report(t *testing.T, s uint64, n int, problems []string) {
 
 // run runs one seed to its end and returns what is broken.
 func (r *result) run(t testing.TB, seed uint64, n int, logging bool) []string {
-	began, cpu := time.Now(), cpuTime()
 	weather := weatherOf(seed)
 	s := newStack(t, seed, weather)
 	defer s.journal.close()
@@ -68,14 +73,15 @@ func (r *result) run(t testing.TB, seed uint64, n int, logging bool) []string {
 	problems := s.Check()
 	rows, more := s.rows()
 	problems = append(problems, more...)
-	problems = append(problems, r.books(t, s, rows, seed)...)
+	charges, more := books(t, s, rows, seed)
+	problems = append(problems, more...)
 	if logging {
 		r.ladder = s.Suspects(2, 150)
 		if *show {
 			r.ladder = s.Ladder
 		}
 	}
-	r.add(s, weather, n, len(rows), time.Since(began), cpuTime()-cpu)
+	r.add(s, n, len(rows), charges)
 	return problems
 }
 

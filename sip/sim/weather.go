@@ -6,7 +6,7 @@ import "time"
 type Weather struct {
 	Name   string
 	Faults Faults
-	// How often within a run: connections and addresses fail, the wall clock is
+	// How often within a run, and for each further thousand calls again: connections and addresses fail, the wall clock is
 	// stepped, the process is killed, a side's media falls silent, the operator
 	// ends a call, new calls are refused for some seconds.
 	Troubles, ClockSteps, Crashes, Silences, Hangups, Drains int

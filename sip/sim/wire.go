@@ -18,12 +18,12 @@ type wire struct {
 	calls    map[string]string   // Call-ID of every A-leg -> correlation
 	requests map[uint64]request  // requests that the core was given, by branch and method
 	said     map[uint64]uint64   // branch and method -> hash of the request: copies are the same
-	byes     map[string]bool     // dialogs that the core has ended by BYE
 	seqs     map[string]uint32   // Call-ID and tags -> last CSeq of the core's requests
 
 	// Of this turn.
 	answer  *gosip.Response // a 2xx to INVITE that must be ACKed
 	refusal *gosip.Response // a 300-699 to INVITE that must be ACKed
+	late    bool            // a 2xx to INVITE came, proper or not
 	asked   uint64          // a BYE or CANCEL that must be answered
 	rang    string          // correlation whose ringing changed
 }
@@ -44,12 +44,12 @@ type request struct {
 
 func (t *wire) init(w *World) {
 	*t = wire{w: w, invites: map[string]*attempt{}, ringing: map[string][]string{}, attempts: map[string]string{}, calls: map[string]string{},
-		requests: map[uint64]request{}, said: map[uint64]uint64{}, seqs: map[string]uint32{}, byes: map[string]bool{}}
+		requests: map[uint64]request{}, said: map[uint64]uint64{}, seqs: map[string]uint32{}}
 }
 
 // crash: the process forgets, and nobody is promised anything that is not written.
 func (t *wire) crash() {
-	t.answer, t.refusal, t.asked, t.rang = nil, nil, 0, ""
+	t.answer, t.refusal, t.late, t.asked, t.rang = nil, nil, false, 0, ""
 	clear(t.requests)
 	clear(t.invites)
 	clear(t.ringing)
@@ -107,6 +107,7 @@ func (t *wire) response(m *gosip.Response, nonsense bool) {
 		a.final = true
 		t.quiet(a, branch)
 	}
+	t.late = m.StatusCode < 300
 	_, tagged := m.To().Params.Get("tag")
 	if m.StatusCode < 300 && !nonsense && tagged && m.Contact() != nil {
 		t.answer = m
@@ -184,12 +185,11 @@ func (t *wire) request(m *gosip.Request, msg []byte) {
 	remote, _ := m.To().Params.Get("tag")
 	dialog := id + "|" + local + "|" + remote
 	switch seq, last := m.CSeq().SeqNo, t.seqs[dialog]; {
-	case m.Method == gosip.BYE && t.byes[dialog]: // a late answer came again after its release: nobody remembers the dialog
+	case m.Method == gosip.BYE && t.late: // it releases a 2xx whose dialog nobody remembers
 	case seq <= last:
 		w.problem(id, "call %s: %s with CSeq %d after %d", id, m.Method, seq, last)
 	default:
 		t.seqs[dialog] = seq
-		t.byes[dialog] = m.Method == gosip.BYE
 	}
 	w.checked(invSequence)
 }
@@ -241,7 +241,7 @@ func (t *wire) turnOver(id string) {
 			w.problem(t.rang, "call %s: %d destinations ring at a time", t.rang, n)
 		}
 	}
-	t.answer, t.refusal, t.asked, t.rang = nil, nil, 0, ""
+	t.answer, t.refusal, t.late, t.asked, t.rang = nil, nil, false, 0, ""
 }
 
 // acked reports whether this turn said the ACK of a final response.
