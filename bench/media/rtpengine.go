@@ -64,24 +64,27 @@ func (r *rtpengine) join(p *plan, i int) (link, error) {
 	}
 	id := fmt.Sprintf("call%d", i)
 	b := dict("command", "offer", "call-id", id, "from-tag", "a", "sdp", string(describe(l[0], 0)), "transport-protocol", protocol, "ICE", "remove", "DTLS", "off")
-	if err := r.take(b, &l[1]); err != nil {
+	tag, err := r.take(b, &l[1])
+	if err != nil {
 		return l, err
 	}
-	b = dict("command", "answer", "call-id", id, "from-tag", "a", "to-tag", "b", "sdp", string(describe(l[1], 1)), "transport-protocol", "RTP/AVP", "ICE", "remove")
-	return l, r.take(b, &l[0])
+	b = dict("command", "answer", "call-id", id, "from-tag", "a", "to-tag", "b", "sdp", string(describe(l[1], tag)), "transport-protocol", "RTP/AVP", "ICE", "remove")
+	_, err = r.take(b, &l[0])
+	return l, err
 }
 
-// take sends a command and reads the relay's description for a side.
-func (r *rtpengine) take(command string, s *side) error {
+// take sends a command and reads the relay's description for a side; tag is the
+// one of its crypto attribute.
+func (r *rtpengine) take(command string, s *side) (tag int, err error) {
 	reply, err := r.ask(command)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	_, rest, ok := strings.Cut(reply, "3:sdp")
 	size, text, ok2 := strings.Cut(rest, ":")
 	n, err := strconv.Atoi(size)
 	if !ok || !ok2 || err != nil || n > len(text) {
-		return fmt.Errorf("rtpengine said %q", reply)
+		return 0, fmt.Errorf("rtpengine said %q", reply)
 	}
 	return s.hear([]byte(text[:n]))
 }
@@ -120,20 +123,22 @@ func describe(s side, tag int) []byte {
 		a.Addr(), a.Addr(), a.Port(), protocol, payloadType, key, payloadType)
 }
 
-// hear takes the relay's description for a side.
-func (s *side) hear(body []byte) error {
+// hear takes the relay's description for a side and tells the tag of its key.
+func (s *side) hear(body []byte) (tag int, err error) {
 	d, err := sdp.Parse(body)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	m := d.Media[0]
 	s.relay = netAddr(m)
 	if s.send == nil {
-		return nil
+		return 0, nil
 	}
-	if len(m.Crypto) == 0 {
-		return errors.New("no key from the relay")
+	for i := range m.Crypto {
+		if c := &m.Crypto[i]; c.Key.Suite == srtp.AESCM80 {
+			s.open = &c.Key
+			return c.Tag, nil
+		}
 	}
-	s.open = &m.Crypto[0].Key
-	return nil
+	return 0, errors.New("no key from the relay")
 }

@@ -177,7 +177,7 @@ func (n *node) call(ctx context.Context, i int, from *ua.Listener) error {
 			case ev.Msg.Status > 299:
 				return errors.New(ev.Msg.Summary() + " " + ev.Msg.Get("Reason"))
 			}
-			if err := s.hear(ev.Msg.Body); err != nil {
+			if _, err := s.hear(ev.Msg.Body); err != nil {
 				return err
 			}
 			n.mu.Lock()
@@ -205,8 +205,9 @@ func (n *node) called(tx *ua.ServerTx) {
 		return
 	}
 	s, err := n.side(i, 1)
+	tag := 1
 	if err == nil {
-		err = s.hear(tx.Req.Body)
+		tag, err = s.hear(tx.Req.Body)
 	}
 	if err != nil {
 		_ = tx.Reply(488, "")
@@ -216,7 +217,7 @@ func (n *node) called(tx *ua.ServerTx) {
 	n.links[i][1] = s
 	n.mu.Unlock()
 	contact := ua.Header{Name: "Contact", Value: fmt.Sprintf("<sip:%s.30:5080>", n.plan.net)}
-	_ = c.Respond(ua.Answer{Status: 200, Headers: []ua.Header{contact, {Name: "Content-Type", Value: "application/sdp"}}, Body: describe(s, 1)})
+	_ = c.Respond(ua.Answer{Status: 200, Headers: []ua.Header{contact, {Name: "Content-Type", Value: "application/sdp"}}, Body: describe(s, tag)})
 	for {
 		select {
 		case ev := <-c.Events():

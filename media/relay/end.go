@@ -10,27 +10,30 @@ import (
 )
 
 // end is the media of one side of a call. The session's lock guards it.
+//
+// What every packet touches comes first: between two packets of a call the
+// processor has carried hundreds of others, so each cache line is a wait for memory.
 type end struct {
-	session *session
-	side    tandem.Side
-	pair    *pair
-	profile tandem.MediaProfile
-
+	session             *session
+	pair                *pair
+	side                tandem.Side
 	agreed, secure, mux bool
-	rx                  *srtp.Receiver
-	rxKey               srtp.Crypto
-	old                 *srtp.Receiver // of the key before, until oldUntil
-	oldUntil            time.Duration
-	tx                  *srtp.Sender
-	txKey               srtp.Key
-	rtp, rtcp           latch
-	clocks              [128]uint32
-
-	in  received
-	out sent
 	// flowing: the side should be sending since armed; reported: its silence was told.
 	flowing, reported bool
-	armed             time.Duration
+	rx                *srtp.Receiver
+	tx                *srtp.Sender
+	rtp               latch
+	in                received
+	out               sent
+
+	armed    time.Duration
+	clocks   [128]uint32
+	rtcp     latch
+	profile  tandem.MediaProfile
+	rxKey    srtp.Crypto
+	txKey    srtp.Key
+	old      *srtp.Receiver // of the key before, until oldUntil
+	oldUntil time.Duration
 }
 
 // obey puts in force what was negotiated. An unchanged key keeps its context
@@ -92,7 +95,7 @@ func (e *end) receive(buf []byte, n int, onRTCP bool, from netip.AddrPort, now t
 	if onRTCP {
 		l = &e.rtcp
 	}
-	if !e.agreed || n < 8 || n > srtp.MaxPacket || buf[0]>>6 != 2 || !l.admits(from, e.profile.PeerSources) {
+	if !e.agreed || n < 8 || n > srtp.MaxPacket || buf[0]>>6 != 2 || !l.knows(from) && !l.admits(from, e.profile.PeerSources) {
 		e.in.dropped++
 		return
 	}

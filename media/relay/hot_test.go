@@ -92,23 +92,28 @@ func TestWireAllocatesNothing(t *testing.T) {
 // the collector stop the world, idle or busy. Bare loops without a yield point
 // have been seen to hang it for ever.
 func TestGarbageCollectionIsNotHeldUp(t *testing.T) {
+	t.Run("AllProcessors", func(t *testing.T) { collectBesideMedia(t, runtime.GOMAXPROCS(0)) })
+	t.Run("OneProcessor", func(t *testing.T) { collectBesideMedia(t, 1) })
+}
+
+func collectBesideMedia(t *testing.T, processors int) {
 	cfg := testConfig(t)
 	cfg.OwnProcessors = true
-	previous := runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + cfg.Threads)
+	previous := runtime.GOMAXPROCS(processors + cfg.Threads)
 	t.Cleanup(func() { runtime.GOMAXPROCS(previous) })
 	pool := newPool(t, cfg, Deps{})
 	collect := func(what string) {
 		done := make(chan time.Duration)
 		go func() {
 			start := time.Now()
-			for range 100 {
+			for range 50 {
 				runtime.GC()
 			}
 			done <- time.Since(start)
 		}()
 		select {
 		case d := <-done:
-			t.Logf("%s: 100 collections in %v", what, d)
+			t.Logf("%s: 50 collections in %v", what, d)
 		case <-time.After(30 * time.Second):
 			panic("the garbage collector waits for a media thread")
 		}

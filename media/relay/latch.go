@@ -35,12 +35,14 @@ func (l *latch) point(to netip.AddrPort) (reset bool) {
 	return reset
 }
 
+// knows reports that a packet comes from where the last one came from.
+func (l *latch) knows(from netip.AddrPort) bool { return l.found && from == l.remote }
+
 // admits reports whether a packet's source may speak.
 func (l *latch) admits(from netip.AddrPort, sources []netip.Prefix) bool {
-	if l.found && from == l.remote {
-		return true
-	}
 	switch {
+	case l.knows(from):
+		return true
 	case l.fixed:
 		return false
 	case from == l.expect:

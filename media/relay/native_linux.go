@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +41,7 @@ type thread struct {
 	buf    [srtp.MaxPacket + srtp.Overhead]byte
 	from   unix.RawSockaddrAny
 	size   uint32
+	warmed *session // what warm read last; keeps its reads in the program
 }
 
 func newNative(p *Pool) (network, error) {
@@ -90,6 +92,8 @@ func (t *thread) run() {
 	defer runtime.UnlockOSThread()
 	for {
 		n := t.wait()
+		t.warm(n)
+		now := t.pool.now()
 		for i := range n {
 			ev := &t.events[i]
 			if ev.Pad == wakeMark {
@@ -101,7 +105,7 @@ func (t *thread) run() {
 				continue
 			}
 			if p := t.pool.banks[ev.Pad].table[ev.Fd>>1].Load(); p != nil {
-				t.serve(p, ev.Fd&1 == 1)
+				t.serve(p, ev.Fd&1 == 1, now)
 			}
 		}
 	}
@@ -133,9 +137,24 @@ func (t *thread) wait() int {
 	return int(n)
 }
 
+// warm touches what the packets of this turn will need. The memory of a call has
+// left the near caches since its last packet; asked for all together, the lines
+// arrive side by side instead of one after the other
+func (t *thread) warm(n int) {
+	for i := range n {
+		if ev := &t.events[i]; ev.Pad != wakeMark {
+			if p := t.pool.banks[ev.Pad].table[ev.Fd>>1].Load(); p != nil {
+				if o := p.owner.Load(); o != nil {
+					t.warmed = o.session
+				}
+			}
+		}
+	}
+}
+
 // serve receives one packet. MSG_TRUNC makes the kernel tell the true length, so
 // that an oversize packet is dropped and not relayed cut off.
-func (t *thread) serve(p *pair, rtcp bool) {
+func (t *thread) serve(p *pair, rtcp bool, now time.Duration) {
 	port := p.rtp.(*rawPort)
 	if rtcp {
 		port = p.rtcp.(*rawPort)
@@ -146,7 +165,7 @@ func (t *thread) serve(p *pair, rtcp bool) {
 	if errno != 0 {
 		return // EAGAIN, or the ICMP error of an earlier send, which is cleared by this
 	}
-	p.deliver(t.buf[:], int(n), rtcp, source(&t.from), t.pool.now())
+	p.deliver(t.buf[:], int(n), rtcp, source(&t.from), now)
 }
 
 // source reads a socket address.

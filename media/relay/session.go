@@ -20,8 +20,8 @@ type session struct {
 
 	mu     sync.Mutex
 	closed bool
+	owners [2]owner // never changed; beside the lock for thread.warm
 	ends   [2]end
-	owners [2]owner // never changed
 	codecs [2]string
 }
 
