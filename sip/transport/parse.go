@@ -13,6 +13,7 @@ import (
 // no headers are dropped. What a call can't do without must be right.
 type parser struct {
 	sipgo *gosip.Parser
+	table gosip.HeadersParser
 }
 
 // errors of messages; their text goes into the log, not to the peer.
@@ -47,7 +48,7 @@ func newParser() *parser {
 			table[short] = renamed(full)
 		}
 	}
-	return &parser{sipgo: gosip.NewParser(gosip.WithHeadersParsers(table))}
+	return &parser{sipgo: gosip.NewParser(gosip.WithHeadersParsers(table)), table: table}
 }
 
 // fullName holds the registered short header names.
@@ -111,6 +112,32 @@ func (p *parser) datagram(b []byte) (m gosip.Message, repaired bool, err error) 
 // message parses headers and takes the body. On a stream the body is exact; on
 // a datagram it may be longer than Content-Length says, or shorter, which is an error.
 func (p *parser) message(head, body []byte, stream bool) (m gosip.Message, repaired bool, err error) {
+	if m = p.quick(head); m == nil {
+		if m, repaired, err = p.slow(head); err != nil {
+			return nil, repaired, err
+		}
+	}
+	if !stream {
+		if cl := m.ContentLength(); cl != nil {
+			if int64(*cl) > int64(len(body)) {
+				return nil, repaired, errTruncated
+			}
+			body = body[:*cl]
+		} else if m.(headerHolder).GetHeader("Content-Length") != nil {
+			return nil, repaired, errFrameLength
+		}
+	}
+	if err := mandatory(m); err != nil {
+		return nil, repaired, err
+	}
+	if len(body) > 0 {
+		m.SetBody(bytes.Clone(body))
+	}
+	return m, repaired, nil
+}
+
+// slow parses headers by sipgo's parser, if need be without the lines that are none.
+func (p *parser) slow(head []byte) (m gosip.Message, repaired bool, err error) {
 	if !cleanLines(head) {
 		head, repaired = repair(head), true
 	}
@@ -130,22 +157,6 @@ func (p *parser) message(head, body []byte, stream bool) (m gosip.Message, repai
 		if method, _, _ := bytes.Cut(head, []byte(" ")); string(method) != string(req.Method) {
 			req.Method = gosip.RequestMethod(method)
 		}
-	}
-	if !stream {
-		if cl := m.ContentLength(); cl != nil {
-			if int64(*cl) > int64(len(body)) {
-				return nil, repaired, errTruncated
-			}
-			body = body[:*cl]
-		} else if m.(headerHolder).GetHeader("Content-Length") != nil {
-			return nil, repaired, errFrameLength
-		}
-	}
-	if err := mandatory(m); err != nil {
-		return nil, repaired, err
-	}
-	if len(body) > 0 {
-		m.SetBody(bytes.Clone(body))
 	}
 	return m, repaired, nil
 }

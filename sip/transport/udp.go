@@ -14,6 +14,7 @@ import (
 type udpSocket struct {
 	t     *Transport
 	pc    *net.UDPConn
+	io    *packetConn
 	local netip.AddrPort
 }
 
@@ -29,7 +30,12 @@ func newUDPSocket(t *Transport, address netip.AddrPort) (*udpSocket, error) {
 	// The kernel may grant less; a burst is then lost and sent again by its senders.
 	_ = pc.SetReadBuffer(t.cfg.UDPBuffer)
 	_ = pc.SetWriteBuffer(t.cfg.UDPBuffer)
-	return &udpSocket{t: t, pc: pc, local: addrPortOf(pc.LocalAddr())}, nil
+	io, err := newPacketConn(pc)
+	if err != nil {
+		pc.Close()
+		return nil, err
+	}
+	return &udpSocket{t: t, pc: pc, io: io, local: addrPortOf(pc.LocalAddr())}, nil
 }
 
 func (s *udpSocket) read() {
@@ -39,14 +45,13 @@ func (s *udpSocket) read() {
 	cache := &sourceCache{}
 	flow := sip.Flow{Transport: tandem.UDP, Local: s.local}
 	for {
-		n, source, err := s.pc.ReadFromUDPAddrPort(buf)
+		n, source, err := s.io.ReadFrom(buf)
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
 			continue // an ICMP error of an earlier datagram: no fault of this socket
 		}
-		source = netip.AddrPortFrom(source.Addr().Unmap(), source.Port())
 		trunk := cache.find(t, source, s.local)
 		if trunk == nil {
 			t.count.unknownSource.Add(1)
@@ -60,7 +65,7 @@ func (s *udpSocket) read() {
 		if n <= 4 { // CRLF or CRLF CRLF keep-alive, or a lone NUL of old phones
 			t.count.keepalives.Add(1)
 			if n == 4 {
-				_, _ = s.pc.WriteToUDPAddrPort(crlf, source)
+				_, _ = s.io.WriteTo(crlf, source)
 			}
 			continue
 		}
@@ -73,7 +78,7 @@ func (s *udpSocket) read() {
 		}
 		flow.Trunk, flow.Source = trunk.ID, source
 		if answer, ok := t.receive(flow, buf[:n], nil, false); !ok && answer != nil {
-			_, _ = s.pc.WriteToUDPAddrPort(answer, source)
+			_, _ = s.io.WriteTo(answer, source)
 		}
 	}
 }
@@ -112,7 +117,7 @@ func (t *Transport) writeUDP(o outgoing, a netip.Addr) {
 		t.fail(o.ref, unavailable(describe(tandem.UDP, to.Addr().String(), to.Port()), "no UDP socket of this address family is open", "add one under sip.listen", nil))
 		return
 	}
-	n, err := s.pc.WriteToUDPAddrPort(o.msg, to)
+	n, err := s.io.WriteTo(o.msg, to)
 	if err != nil {
 		t.fail(o.ref, explain(describe(tandem.UDP, to.Addr().String(), to.Port()), err))
 		return

@@ -1,0 +1,437 @@
+package transport
+
+import (
+	"strings"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// The quick parser makes sipgo's message from the plain form that nearly every
+// peer sends, with a third of the allocations: the headers are cut out of one
+// string, and those with a type of their own stand in one block. Where a header
+// is not plain (quotes with escapes, lists, blanks around separators, IPv6,
+// passwords) sipgo's own parser reads it; where the message is not, quick gives
+// up and all of it goes the slow way. It never reads anything otherwise than
+// sipgo: FuzzQuick compares the two.
+
+// block holds the typed headers of one message and their parameters.
+type block struct {
+	via         gosip.ViaHeader
+	from        gosip.FromHeader
+	to          gosip.ToHeader
+	contact     gosip.ContactHeader
+	cseq        gosip.CSeqHeader
+	callID      gosip.CallIDHeader
+	contentType gosip.ContentTypeHeader
+	maxForwards gosip.MaxForwardsHeader
+	length      gosip.ContentLengthHeader
+	has         uint16 // bits of the fields that are taken
+	used        int
+	params      [10]gosip.HeaderKV
+}
+
+// Bits of block.has.
+const (
+	hasVia = 1 << iota
+	hasFrom
+	hasTo
+	hasContact
+	hasCSeq
+	hasCallID
+	hasContentType
+	hasMaxForwards
+	hasLength
+)
+
+// quick parses start line and headers, up to and with the empty line; nil when
+// they are not plain enough.
+func (p *parser) quick(head []byte) gosip.Message {
+	text := string(head)
+	if strings.IndexByte(text, 0) >= 0 {
+		return nil
+	}
+	line, rest, ok := cutLine(text)
+	if !ok {
+		return nil
+	}
+	m := startLine(line)
+	if m == nil {
+		return nil
+	}
+	b := &block{}
+	var spill []gosip.Header
+	for {
+		line, rest, ok = cutLine(rest)
+		if !ok {
+			return nil
+		}
+		if line == "" {
+			return m
+		}
+		if rest != "" && (rest[0] == ' ' || rest[0] == '\t') { // folded
+			return nil
+		}
+		colon := strings.IndexByte(line, ':')
+		if colon <= 0 {
+			return nil
+		}
+		name, value := trim(line[:colon]), trim(line[colon+1:])
+		if h := b.header(name, value); h != nil {
+			m.AppendHeader(h)
+			continue
+		}
+		// What is not plain goes through the table of the slow way.
+		at := len(text) - len(rest) - len(line) - 2
+		var err error
+		if spill, err = p.table.ParseHeader(spill[:0], head[at:at+len(line)]); err != nil {
+			return nil
+		}
+		for _, h := range spill {
+			m.AppendHeader(h)
+		}
+	}
+}
+
+// cutLine takes a line that ends in CRLF and holds no other CR or LF.
+func cutLine(s string) (line, rest string, ok bool) {
+	i := strings.IndexByte(s, '\r')
+	if i < 0 || i+1 >= len(s) || s[i+1] != '\n' || strings.IndexByte(s[:i], '\n') >= 0 {
+		return "", "", false
+	}
+	return s[:i], s[i+2:], true
+}
+
+// trim takes blanks off both ends.
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+const version = "SIP/2.0"
+
+// startLine makes the message of a plain start line, else nil.
+func startLine(line string) gosip.Message {
+	if status, ok := strings.CutPrefix(line, version+" "); ok {
+		if len(status) < 4 || status[3] != ' ' {
+			return nil
+		}
+		code, ok := digits(status[:3])
+		if !ok {
+			return nil
+		}
+		return gosip.NewResponse(int(code), status[4:])
+	}
+	method, rest, ok := strings.Cut(line, " ")
+	if !ok || !upper(method) {
+		return nil
+	}
+	uri, ok := strings.CutSuffix(rest, " "+version)
+	if !ok || strings.IndexByte(uri, ' ') >= 0 {
+		return nil
+	}
+	var u gosip.Uri
+	if !plainURI(uri, &u, nil) {
+		return nil
+	}
+	return gosip.NewRequest(gosip.RequestMethod(method), u)
+}
+
+// header reads a header of a type that nearly every message has, in plain form;
+// nil for all others.
+func (b *block) header(name, value string) gosip.Header {
+	var bit uint16
+	switch len(name) {
+	case 1:
+		switch name[0] | 0x20 {
+		case 'v':
+			bit = hasVia
+		case 'f':
+			bit = hasFrom
+		case 't':
+			bit = hasTo
+		case 'm':
+			bit = hasContact
+		case 'i':
+			bit = hasCallID
+		case 'c':
+			bit = hasContentType
+		case 'l':
+			bit = hasLength
+		}
+	case 2:
+		if strings.EqualFold(name, "To") {
+			bit = hasTo
+		}
+	case 3:
+		if strings.EqualFold(name, "Via") {
+			bit = hasVia
+		}
+	case 4:
+		switch {
+		case strings.EqualFold(name, "From"):
+			bit = hasFrom
+		case strings.EqualFold(name, "CSeq"):
+			bit = hasCSeq
+		}
+	case 7:
+		switch {
+		case strings.EqualFold(name, "Contact"):
+			bit = hasContact
+		case strings.EqualFold(name, "Call-ID"):
+			bit = hasCallID
+		}
+	case 12:
+		switch {
+		case strings.EqualFold(name, "Max-Forwards"):
+			bit = hasMaxForwards
+		case strings.EqualFold(name, "Content-Type"):
+			bit = hasContentType
+		}
+	case 14:
+		if strings.EqualFold(name, "Content-Length") {
+			bit = hasLength
+		}
+	}
+	if bit == 0 || b.has&bit != 0 || value == "" {
+		return nil
+	}
+	if h := b.read(bit, value); h != nil {
+		b.has |= bit
+		return h
+	}
+	return nil
+}
+
+func (b *block) read(bit uint16, value string) gosip.Header {
+	switch bit {
+	case hasVia:
+		if b.plainVia(value) {
+			return &b.via
+		}
+	case hasFrom:
+		if b.plainAddress(value, &b.from.DisplayName, &b.from.Address, &b.from.Params) {
+			return &b.from
+		}
+	case hasTo:
+		if b.plainAddress(value, &b.to.DisplayName, &b.to.Address, &b.to.Params) {
+			return &b.to
+		}
+	case hasContact:
+		if b.plainAddress(value, &b.contact.DisplayName, &b.contact.Address, &b.contact.Params) {
+			return &b.contact
+		}
+	case hasCSeq:
+		number, method, _ := strings.Cut(value, " ")
+		if n, ok := digits(number); ok && upper(method) {
+			b.cseq = gosip.CSeqHeader{SeqNo: n, MethodName: gosip.RequestMethod(method)}
+			return &b.cseq
+		}
+	case hasCallID:
+		if plain(value, isWord) {
+			b.callID = gosip.CallIDHeader(value)
+			return &b.callID
+		}
+	case hasContentType:
+		if plain(value, isWord) {
+			b.contentType = gosip.ContentTypeHeader(value)
+			return &b.contentType
+		}
+	case hasMaxForwards:
+		if n, ok := digits(value); ok {
+			b.maxForwards = gosip.MaxForwardsHeader(n)
+			return &b.maxForwards
+		}
+	case hasLength:
+		if n, ok := digits(value); ok {
+			b.length = gosip.ContentLengthHeader(n)
+			return &b.length
+		}
+	}
+	return nil
+}
+
+// plainVia reads "SIP/2.0/UDP host[:port][;parameters]".
+func (b *block) plainVia(s string) bool {
+	s, ok := strings.CutPrefix(s, version+"/")
+	if !ok {
+		return false
+	}
+	transport, s, ok := strings.Cut(s, " ")
+	if !ok || !upper(transport) {
+		return false
+	}
+	hostPort, params, more := strings.Cut(s, ";")
+	host, port, ok := plainHostPort(hostPort)
+	if !ok {
+		return false
+	}
+	v := gosip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: transport, Host: host, Port: port}
+	if more && !b.plainParams(params, &v.Params) {
+		return false
+	}
+	b.via = v
+	return true
+}
+
+// plainAddress reads `["name"] <uri>[;parameters]`.
+func (b *block) plainAddress(s string, name *string, uri *gosip.Uri, params *gosip.HeaderParams) bool {
+	open := strings.IndexByte(s, '<')
+	if open < 0 {
+		return false
+	}
+	shown := trim(s[:open])
+	if shown != "" && shown[0] == '"' {
+		if len(shown) < 2 || shown[len(shown)-1] != '"' {
+			return false
+		}
+		shown = shown[1 : len(shown)-1]
+		if !plain(shown, isShown) {
+			return false
+		}
+	} else if !plain(shown, isShown) || open > 0 && shown == "" {
+		return false
+	}
+	end := strings.IndexByte(s, '>')
+	if end < open {
+		return false
+	}
+	rest := s[end+1:]
+	var u gosip.Uri
+	if !plainURI(s[open+1:end], &u, b) {
+		return false
+	}
+	var ps gosip.HeaderParams
+	if rest != "" && (rest[0] != ';' || !b.plainParams(rest[1:], &ps)) {
+		return false
+	}
+	*name, *uri, *params = shown, u, ps
+	return true
+}
+
+// plainURI reads "sip:[user@]host[:port][;parameters]". The parameters stand in
+// b, or on their own when b is nil.
+func plainURI(s string, u *gosip.Uri, b *block) bool {
+	scheme, s, ok := strings.Cut(s, ":")
+	if !ok || scheme != "sip" && scheme != "sips" {
+		return false
+	}
+	if at := strings.IndexByte(s, '@'); at >= 0 {
+		if at == 0 || !plain(s[:at], isUser) {
+			return false
+		}
+		u.User, s = s[:at], s[at+1:]
+	}
+	hostPort, params, more := strings.Cut(s, ";")
+	host, port, ok := plainHostPort(hostPort)
+	if !ok {
+		return false
+	}
+	u.Scheme, u.Host, u.Port = scheme, host, port
+	if !more {
+		return true
+	}
+	if b == nil {
+		b = &block{}
+	}
+	return b.plainParams(params, &u.UriParams)
+}
+
+func plainHostPort(s string) (host string, port int, ok bool) {
+	host, digitsOf, more := strings.Cut(s, ":")
+	if host == "" || !plain(host, isHost) {
+		return "", 0, false
+	}
+	if more {
+		n, ok := digits(digitsOf)
+		return host, int(n), ok
+	}
+	return host, 0, true
+}
+
+// plainParams reads "name[=value];..." into the block's own row.
+func (b *block) plainParams(s string, into *gosip.HeaderParams) bool {
+	first := b.used
+	for more := true; more; {
+		var one string
+		one, s, more = strings.Cut(s, ";")
+		name, value, _ := strings.Cut(one, "=")
+		if name == "" || !plain(name, isParam) || !plain(value, isParam) || b.used == len(b.params) {
+			return false
+		}
+		if value == "" && len(one) > len(name) { // "name=": sipgo's readers differ
+			return false
+		}
+		for _, kv := range b.params[first:b.used] {
+			if kv.K == name {
+				return false
+			}
+		}
+		b.params[b.used] = gosip.HeaderKV{K: name, V: value}
+		b.used++
+	}
+	*into = b.params[first:b.used:b.used]
+	return true
+}
+
+// digits reads a number of at most nine digits.
+func digits(s string) (uint32, bool) {
+	if s == "" || len(s) > 9 {
+		return 0, false
+	}
+	var n uint32
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = 10*n + uint32(s[i]-'0')
+	}
+	return n, true
+}
+
+func upper(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < 'A' || s[i] > 'Z' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Classes of characters that can't be misread in their place.
+const (
+	isHost  = 1 << iota // letters, digits, dot, hyphen, underscore
+	isUser              // of a URI: no colon, semicolon, question mark, bracket
+	isParam             // names and values of parameters, unquoted
+	isWord              // Call-ID, Content-Type: no blank at the ends, no comma
+	isShown             // display names: all but quotes, escapes, angle brackets, separators
+)
+
+// classes of the ASCII characters.
+var classes = func() (t [128]uint8) {
+	set := func(class uint8, chars string) {
+		for i := 0; i < len(chars); i++ {
+			t[chars[i]] |= class
+		}
+	}
+	const alnum = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	set(isHost, alnum+".-_")
+	set(isUser, alnum+"+-_.!~*'()%#&$")
+	set(isParam, alnum+"+-_.!~*'()%#&$/:[]@|")
+	set(isWord, alnum+"+-_.!~*'()%#&$/:[]@|=;{}<>?")
+	set(isShown, alnum+"+-_.!~*'()%#&$/:[]@| ")
+	return t
+}()
+
+func plain(s string, class uint8) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 128 || classes[s[i]]&class == 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,138 @@
+package transport
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// sameMessages reports where two messages differ, "" when nowhere. An absent
+// and an empty parameter list are the same.
+func sameMessages(t *testing.T, a, b gosip.Message) string {
+	t.Helper()
+	switch x := a.(type) {
+	case *gosip.Request:
+		y, ok := b.(*gosip.Request)
+		if !ok || x.Method != y.Method || x.SipVersion != y.SipVersion || !sameValue(x.Recipient, y.Recipient) {
+			return "start line"
+		}
+	case *gosip.Response:
+		y, ok := b.(*gosip.Response)
+		if !ok || x.StatusCode != y.StatusCode || x.Reason != y.Reason || x.SipVersion != y.SipVersion {
+			return "start line"
+		}
+	}
+	hs, gs := a.(headerHolder).Headers(), b.(headerHolder).Headers()
+	if len(hs) != len(gs) {
+		return "number of headers"
+	}
+	for i := range hs {
+		if reflect.TypeOf(hs[i]) != reflect.TypeOf(gs[i]) || hs[i].Name() != gs[i].Name() || hs[i].Value() != gs[i].Value() ||
+			!sameValue(reflect.ValueOf(hs[i]).Elem().Interface(), reflect.ValueOf(gs[i]).Elem().Interface()) {
+			return "header " + hs[i].Name() + ": " + hs[i].Value() + " | " + gs[i].Value()
+		}
+	}
+	for name, same := range map[string]bool{
+		"Via": a.Via().Value() == b.Via().Value(), "From": a.From().Value() == b.From().Value(), "To": a.To().Value() == b.To().Value(),
+		"Call-ID": *a.CallID() == *b.CallID(), "CSeq": *a.CSeq() == *b.CSeq(), "Contact": reflect.DeepEqual(contactOf(a), contactOf(b)),
+	} {
+		if !same {
+			return "the first " + name
+		}
+	}
+	return ""
+}
+
+func contactOf(m gosip.Message) string {
+	if c := m.(interface{ Contact() *gosip.ContactHeader }).Contact(); c != nil {
+		return c.Value()
+	}
+	return ""
+}
+
+func sameValue(a, b any) bool {
+	return reflect.DeepEqual(normal(reflect.ValueOf(a)), normal(reflect.ValueOf(b)))
+}
+
+// normal copies v without the difference between nil and empty lists.
+func normal(v reflect.Value) any {
+	if v.Kind() != reflect.Struct {
+		return v.Interface()
+	}
+	out := map[string]any{}
+	for i := range v.NumField() {
+		f := v.Field(i)
+		name := v.Type().Field(i).Name
+		switch {
+		case !v.Type().Field(i).IsExported():
+			out[name] = f.String()
+		case f.Kind() == reflect.Slice && f.Len() == 0:
+		case f.Kind() == reflect.Slice:
+			var list []gosip.HeaderKV
+			for k := range f.Len() {
+				list = append(list, f.Index(k).Interface().(gosip.HeaderKV))
+			}
+			out[name] = list
+		default:
+			out[name] = normal(f)
+		}
+	}
+	return out
+}
+
+var plainMessages = []string{
+	"INVITE sip:+14255550101@192.0.2.1:5060;user=phone SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9:5070;branch=z9hG4bK-1;rport\r\nFrom: \"Perf Caller\" <sip:+12125550123@192.0.2.9:5070>;tag=1\r\nTo: <sip:+14255550101@192.0.2.1:5060>\r\nCall-ID: 1-29500@192.0.2.9\r\nCSeq: 1 INVITE\r\nContact: <sip:+12125550123@192.0.2.9:5070;transport=UDP>\r\nMax-Forwards: 70\r\nUser-Agent: x\r\nAllow: INVITE, ACK\r\nContent-Type: application/sdp\r\nContent-Length: 0\r\n\r\n",
+	"SIP/2.0 200 OK\r\nVIA: SIP/2.0/TLS sbc.example.net:5061;branch=z9hG4bK-2;received=192.0.2.3\r\nFROM: John Doe<sip:+441234@sip.pstnhub.microsoft.com:5061;user=phone>;tag=a\r\nTO: <sip:b>;tag=c\r\nCALL-ID: z\r\nCSEQ: 2 BYE\r\nCONTACT: <sip:api-du-a.example:443;x-i=a-b;x-c=x/d/8/y>\r\nCONTENT-LENGTH: 0\r\n\r\n",
+	"SIP/2.0 100 Trying\r\nv: SIP/2.0/UDP h\r\nf: sip:a@b;tag=1\r\nt: <sip:a@b>\r\ni: q\r\nCSeq: 1 INVITE\r\nk: timer\r\nl: 0\r\n\r\n",
+}
+
+func TestQuickReadsWhatSipgoReads(t *testing.T) {
+	p := newParser()
+	for _, text := range plainMessages {
+		q := p.quick([]byte(text))
+		if q == nil {
+			t.Errorf("not plain enough:\n%s", text)
+			continue
+		}
+		s, _, err := p.slow([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if where := sameMessages(t, q, s); where != "" {
+			t.Errorf("%s differs in\n%s", where, text)
+		}
+	}
+}
+
+// FuzzQuick: what the quick parser takes, it reads as sipgo does.
+func FuzzQuick(f *testing.F) {
+	for _, text := range plainMessages {
+		f.Add([]byte(text))
+	}
+	torture, _ := filepath.Glob("../*/testdata/*/*.dat")
+	for _, file := range torture {
+		if b, err := os.ReadFile(file); err == nil {
+			f.Add(b)
+		}
+	}
+	p := newParser()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		q := p.quick(b)
+		if q == nil {
+			return
+		}
+		if mandatory(q) != nil {
+			return
+		}
+		s, repaired, err := p.slow(b)
+		if err != nil || repaired {
+			t.Fatalf("sipgo does not take it: repaired %v, %v\n%q", repaired, err, b)
+		}
+		if where := sameMessages(t, q, s); where != "" {
+			t.Fatalf("%s differs in\n%q", where, b)
+		}
+	})
+}
