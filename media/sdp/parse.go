@@ -1,7 +1,6 @@
 package sdp
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -83,12 +82,12 @@ func Parse(body []byte) (*Description, error) {
 	}
 	session.direction = SendRecv
 	version := false
-	for raw := range bytes.Lines(body) {
-		line := bytes.TrimRight(raw, " \t\r\n")
+	for raw := range strings.Lines(string(body)) {
+		line := strings.TrimRight(raw, " \t\r\n")
 		if len(line) < 2 || line[1] != '=' || len(line) > maxLine || !clean(line) {
 			continue
 		}
-		kind, value := line[0], strings.TrimSpace(string(line[2:]))
+		kind, value := line[0], strings.TrimSpace(line[2:])
 		if kind == 'm' {
 			if len(d.Media) == maxMedia {
 				return nil, invalid("the description has too many m= lines", fmt.Sprintf("send %d at most", maxMedia))
@@ -151,9 +150,9 @@ func Parse(body []byte) (*Description, error) {
 
 // clean reports that a line has no control characters: such a line is left out,
 // because it can't be a real one and must not travel on.
-func clean(line []byte) bool {
-	for _, c := range line {
-		if c < 0x20 && c != '\t' || c == 0x7f {
+func clean(line string) bool {
+	for i := range len(line) {
+		if c := line[i]; c < 0x20 && c != '\t' || c == 0x7f {
 			return false
 		}
 	}
@@ -162,7 +161,8 @@ func clean(line []byte) bool {
 
 // parseMedia reads "audio 49170/2 RTP/AVP 0 8".
 func parseMedia(value string) (Media, error) {
-	f := strings.Fields(value)
+	var room [16]string
+	f := fields(room[:0], value)
 	if len(f) < 3 {
 		return Media{}, invalid(fmt.Sprintf("m=%s is not readable", tandem.Clip(value, 60)), "write media, port, protocol and formats")
 	}
@@ -175,12 +175,21 @@ func parseMedia(value string) (Media, error) {
 	if !token(m.Kind) || !token(m.Proto) {
 		return Media{}, invalid("the m= line has characters that do not belong there", "write tokens (RFC 4566 9)")
 	}
+	m.Formats = make([]string, 0, min(len(f)-3, maxFormats))
 	for _, format := range f[3:] {
 		if token(format) && len(m.Formats) < maxFormats {
 			m.Formats = append(m.Formats, format)
 		}
 	}
 	return m, nil
+}
+
+// fields appends the words of s, which blanks separate.
+func fields(to []string, s string) []string {
+	for word := range strings.FieldsSeq(s) {
+		to = append(to, word)
+	}
+	return to
 }
 
 func token(s string) bool {
@@ -198,7 +207,8 @@ func token(s string) bool {
 // parseConnection reads "IN IP4 192.0.2.1[/ttl]"; the address decides, not the
 // family word, which some get wrong.
 func parseConnection(value string) connection {
-	f := strings.Fields(value)
+	var room [4]string
+	f := fields(room[:0], value)
 	if len(f) == 0 {
 		return connection{}
 	}
@@ -245,6 +255,9 @@ func (m *Media) attribute(value string) {
 			a := Attribute{Name: name, Value: rest}
 			if name == "rtpmap" || name == "fmtp" {
 				a.Format, _, _ = strings.Cut(rest, " ")
+			}
+			if m.Attributes == nil {
+				m.Attributes = make([]Attribute, 0, 8)
 			}
 			m.Attributes = append(m.Attributes, a)
 		}
