@@ -6,7 +6,7 @@ FUZZTIME  ?= 5s
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -X main.version=$(VERSION)
 
-.PHONY: menu run test test-short race lint fuzz sim media bench microbench golden build setup setup-test setup-bench clean
+.PHONY: menu run test test-short race lint fuzz sim media bench budgets microbench golden build setup setup-test setup-bench clean
 
 menu: ## print this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ media: setup-test ## real phones and bit-exact calls through a node, the long fo
 BENCHOUT = bench/results/$(shell date -u +%Y-%m-%d-%H%M)-$(shell git rev-parse --short HEAD 2>/dev/null).md
 bench: setup-bench build ## CPU, memory and latency per call beside sipgo, Kamailio and the floor (25 min; QUICK=1: 3 min)
 	$(GO) run ./bench/run $(if $(QUICK),-quick,-out $(BENCHOUT)) -tandem $(BIN) $(ARGS)
+
+budgets: ## the allocation budgets of the hot paths: packet, prefix, price, plan, fact, call
+	$(GO) test -count=1 -run 'Alloc' ./routing/... ./rating/... ./media/... ./cdr/... ./sip/...
 
 microbench: ## the benchmarks beside the code
 	$(GO) test -run '^$$' -bench . -benchmem ./...

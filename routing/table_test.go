@@ -257,6 +257,21 @@ func TestPlanIsSafeToShare(t *testing.T) {
 	}
 }
 
+// TestAllocationsPerPlan keeps the budget of 12 objects: attempts, trace and
+// texts of one plan, however many numbers there are.
+func TestAllocationsPerPlan(t *testing.T) {
+	dir := directory(1000)
+	table, now := mustTable(t, dir), time.Now()
+	for name, req := range map[string]tandem.RouteRequest{
+		"inbound":  {Trunk: "east", FromUser: "+12065550123", RequestUser: string(dir.Numbers[2].DID)},
+		"outbound": {Trunk: "teams", RequestUser: "+12065550123", RequestHost: "contoso.example.net", FromUser: string(dir.Numbers[2].DID)},
+	} {
+		if n := testing.AllocsPerRun(100, func() { table.Plan(&req, nil, now) }); n > 12 {
+			t.Errorf("%s: %v objects", name, n)
+		}
+	}
+}
+
 func BenchmarkPlan(b *testing.B) {
 	dir := directory(100_000)
 	table := mustTable(b, dir)

@@ -135,6 +135,7 @@ func sections() []section {
 		{"media", (*session).media},
 		{"rungs", (*session).climb},
 		{"memory", (*session).memory},
+		{"profile", (*session).profile},
 	}
 }
 

@@ -27,8 +27,8 @@ func (s *session) pick(system, label string, rate int, value func(result) float6
 
 // table prints the runs of a load, one line per rate and system.
 func (s *session) table(label string, systems []string) {
-	s.say("\n| calls/s | system | CPU us per call min / **med** / max | of which ClickHouse | x sipgo | set-up p50 / p99 ms | failed | RSS idle -> peak MB | GC pause p99 / max ms | rows | facts |")
-	s.say("|---|---|---|---|---|---|---|---|---|---|---|")
+	s.say("\n| calls/s | system | CPU us per call min / **med** / max | of which ClickHouse, GC | objects | x sipgo | set-up p50 / p99 ms | failed | RSS idle -> peak MB | GC pause p99 / max ms | rows | facts |")
+	s.say("|---|---|---|---|---|---|---|---|---|---|---|---|")
 	middle := func(values []float64) float64 { _, m, _ := spread(values); return m }
 	for _, rate := range s.rates {
 		beside := middle(s.pick("sipgo", label, rate, func(r result) float64 { return r.CPU }))
@@ -40,8 +40,9 @@ func (s *session) table(label string, systems []string) {
 				ratio = med / beside
 			}
 			_, _, failed := spread(get(func(r result) float64 { return float64(r.Failed) }))
-			s.say("| %d | %s | %.0f / **%.0f** / %.0f | %.0f | %.2f | %.2f / %.2f | %.0f | %.0f -> %.0f | %.2f / %.2f | %.0f | %.0f |",
-				rate, name, low, med, high, middle(get(func(r result) float64 { return r.EngineUs })), ratio,
+			s.say("| %d | %s | %.0f / **%.0f** / %.0f | %.0f, %.0f | %.0f | %.2f | %.2f / %.2f | %.0f | %.0f -> %.0f | %.2f / %.2f | %.0f | %.0f |",
+				rate, name, low, med, high, middle(get(func(r result) float64 { return r.EngineUs })), middle(get(func(r result) float64 { return r.GCUs })),
+				middle(get(func(r result) float64 { return r.Objects })), ratio,
 				middle(get(func(r result) float64 { return r.P50 })), middle(get(func(r result) float64 { return r.P99 })), failed,
 				middle(get(func(r result) float64 { return float64(r.IdleKB) / 1024 })), middle(get(func(r result) float64 { return float64(r.PeakKB) / 1024 })),
 				middle(get(func(r result) float64 { return r.GCPauseMs })), middle(get(func(r result) float64 { return r.GCMaxMs })),

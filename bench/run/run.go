@@ -127,6 +127,7 @@ func (out *result) measure(ctx context.Context, s system, d driver, l load) (err
 	_, ours := s.(*node)
 	per := float64(max(out.all(), 1))
 	out.CPU = float64((after.CPU() - before.CPU()).Microseconds()) / per
+	out.Objects, out.Bytes, out.GCUs = out.Objects/per, out.Bytes/per, out.GCUs/per
 	out.IdleKB, out.PeakKB = memoryOf(before, ours), memoryOf(most, ours)
 	if ours {
 		out.EngineUs = float64((after.Children - before.Children).Microseconds()) / per

@@ -77,3 +77,19 @@ func TestCommandLine(t *testing.T) {
 		t.Error("a rate that is no number is taken")
 	}
 }
+
+func TestAreaOfAFunction(t *testing.T) {
+	for function, want := range map[string]string{
+		"runtime.mallocgcSmallScanNoHeader":             "runtime: allocation",
+		"runtime.scanobject":                            "runtime: garbage collection",
+		"runtime.futex":                                 "runtime: waiting and waking (system calls)",
+		"internal/runtime/syscall.Syscall6":             "system calls",
+		"tandem/sip/core.(*Core).Handle":                "tandem/sip/core",
+		"github.com/emiago/sipgo/sip.parseHostPort":     "github.com/emiago/sipgo/sip",
+		"github.com/ClickHouse/ch-go/proto.(*Buffer).X": "github.com/ClickHouse/ch-go/proto",
+	} {
+		if got := area(function); got != want {
+			t.Errorf("%s: %q, want %q", function, got, want)
+		}
+	}
+}

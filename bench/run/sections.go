@@ -13,8 +13,8 @@ func (s *session) once(ctx context.Context, sys system, d driver, l load, label 
 	}
 	s.runs = append(s.runs, r)
 	s.note(r)
-	s.say("  %-16s %5d/s  CPU %6.1f us/call (ClickHouse %5.1f)  ok %d failed %d retrans %d  set-up p50 %.2f p99 %.2f ms  RSS %d -> %d MB  others %.0f %%  %s",
-		r.System, r.Rate, r.CPU, r.EngineUs, r.OK, r.Failed, r.Retransmissions, r.P50, r.P99, r.IdleKB>>10, r.PeakKB>>10, r.OthersPercent, r.Complaint)
+	s.say("  %-16s %5d/s  CPU %6.1f us/call (ClickHouse %5.1f, GC %.0f, %.0f objects)  ok %d failed %d retrans %d  set-up p50 %.2f p99 %.2f ms  RSS %d -> %d MB  others %.0f %%  %s",
+		r.System, r.Rate, r.CPU, r.EngineUs, r.GCUs, r.Objects, r.OK, r.Failed, r.Retransmissions, r.P50, r.P99, r.IdleKB>>10, r.PeakKB>>10, r.OthersPercent, r.Complaint)
 	return r, nil
 }
 

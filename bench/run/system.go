@@ -26,9 +26,12 @@ type system interface {
 
 // counts is what a system says about itself.
 type counts struct {
-	Rows      int     `json:"rows,omitempty"`    // in ClickHouse
-	Facts     int     `json:"facts,omitempty"`   // in the journal
-	Inserts   int     `json:"inserts,omitempty"` // into ClickHouse
+	Rows      int     `json:"rows,omitempty"`             // in ClickHouse
+	Facts     int     `json:"facts,omitempty"`            // in the journal
+	Inserts   int     `json:"inserts,omitempty"`          // into ClickHouse
+	Objects   float64 `json:"objects_per_call,omitempty"` // on the heap; settle gives the sums, measure the share of a call
+	Bytes     float64 `json:"bytes_per_call,omitempty"`
+	GCUs      float64 `json:"gc_us_per_call,omitempty"`
 	GCs       int     `json:"gcs,omitempty"`
 	GCPauseMs float64 `json:"gc_pause_p99_ms,omitempty"`
 	GCMaxMs   float64 `json:"gc_pause_max_ms,omitempty"`
@@ -53,6 +56,9 @@ func (r *rig) teams() string  { return r.net + ".30:5061" }
 
 // systemTLS is where the system takes Microsoft's connections.
 func (r *rig) systemTLS() string { return r.net + ".10:5061" }
+
+// profiles is where a node serves them.
+func (r *rig) profiles() string { return r.net + ".10:6060" }
 
 // probed is where the prober's calls go: the floor can't tell calls apart, so
 // it has a second socket for them.

@@ -23,6 +23,7 @@ type node struct {
 	args    []string // after `tandem serve`
 	extra   string   // more of tandem.yaml
 	secure  bool     // TLS and SRTP on Microsoft's side
+	pprof   bool
 
 	process *child
 	dir     string
@@ -49,6 +50,9 @@ type nodeStatus struct {
 		Engine *struct{ Up bool } `json:"engine"`
 		Go     struct {
 			GCs          int     `json:"gcs"`
+			GCCPU        float64 `json:"gc_cpu_s"`
+			Objects      uint64  `json:"allocated_objects"`
+			Bytes        uint64  `json:"allocated_bytes"`
 			PauseP99     float64 `json:"gc_pause_p99_ms"`
 			PauseMaximum float64 `json:"gc_pause_max_ms"`
 		} `json:"runtime"`
@@ -65,8 +69,11 @@ func (n *node) stop() {
 // settings is tandem.yaml. The media ports leave room for 12,500 calls: at
 // 1,500 calls of 1 s a second 4,500 are open or in their 2 s of quarantine.
 func (n *node) settings(r *rig) string {
-	text := fmt.Sprintf("node: bench\ndata: data\nsip:\n  listen:\n    - {transport: udp, address: \"%s\"}\nmedia: {address: %s.10, ports: 10000-59999}\nhttp: {address: \"%s.10:8080\"}\n",
+	text := fmt.Sprintf("node: bench\ndata: data\nsip:\n  listen:\n    - {transport: udp, address: \"%s\"}\nmedia: {address: %s.10, ports: 10000-59999}\nhttp:\n  address: \"%s.10:8080\"\n",
 		r.system(), r.net, r.net)
+	if n.pprof {
+		text += fmt.Sprintf("  pprof: \"%s\"\n", r.profiles())
+	}
 	if n.secure {
 		text = strings.Replace(text, "media:", fmt.Sprintf("    - {transport: tls, address: \"%s\"}\n  certificates: [{name: bench, cert: sbc.pem, key: sbc.key}]\n  roots: [ca.pem]\nmedia:", r.systemTLS()), 1)
 	}
@@ -201,8 +208,9 @@ func (n *node) settle(ctx context.Context) (counts, error) {
 	before := n.warm.Parts
 	n.warm = s
 	c := counts{Facts: int(s.Parts.Journal.Last - before.Journal.Last), Inserts: int(s.Parts.Pipeline.Inserts - before.Pipeline.Inserts),
-		Rows: int(s.Parts.Pipeline.Rows - before.Pipeline.Rows),
-		GCs:  s.Parts.Go.GCs - before.Go.GCs, GCPauseMs: s.Parts.Go.PauseP99, GCMaxMs: s.Parts.Go.PauseMaximum}
+		Rows:    int(s.Parts.Pipeline.Rows - before.Pipeline.Rows),
+		Objects: float64(s.Parts.Go.Objects - before.Go.Objects), Bytes: float64(s.Parts.Go.Bytes - before.Go.Bytes), GCUs: 1e6 * (s.Parts.Go.GCCPU - before.Go.GCCPU),
+		GCs: s.Parts.Go.GCs - before.Go.GCs, GCPauseMs: s.Parts.Go.PauseP99, GCMaxMs: s.Parts.Go.PauseMaximum}
 	p := s.Parts
 	if bad := p.Calls.LostFacts + p.Calls.BarrierAlarms + p.Calls.Refused + p.Calls.Dropped + p.Calls.Panics + p.Pipeline.Retries + p.Pipeline.Quarantined; bad > 0 && !n.noEngine() {
 		c.Complaint = fmt.Sprintf("lost facts %d, barrier alarms %d, refused %d, dropped %d, panics %d, insert retries %d, quarantined %d",

@@ -85,6 +85,14 @@ func FuzzParseFrame(f *testing.F) {
 	})
 }
 
+func TestEncodingAllocatesNothing(t *testing.T) {
+	c := sampleCall(1)
+	buf := appendPayload(nil, noon, c)
+	if n := testing.AllocsPerRun(100, func() { buf = appendPayload(buf[:0], noon, c) }); n != 0 {
+		t.Errorf("%v objects per fact", n)
+	}
+}
+
 func BenchmarkEncodeFact(b *testing.B) {
 	c := sampleCall(1)
 	buf := appendPayload(nil, noon, c)

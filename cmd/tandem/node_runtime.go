@@ -10,7 +10,8 @@ type goState struct {
 	Goroutines uint64  `json:"goroutines"`
 	HeapBytes  uint64  `json:"heap_bytes"`  // objects, dead ones not yet swept included
 	TotalBytes uint64  `json:"total_bytes"` // mapped, without what was given back
-	Allocated  uint64  `json:"allocated_objects"`
+	Objects    uint64  `json:"allocated_objects"`
+	Bytes      uint64  `json:"allocated_bytes"`
 	GCs        uint64  `json:"gcs"`
 	GCCPU      float64 `json:"gc_cpu_s"`
 	// Pauses stop every goroutine, media threads included.
@@ -30,6 +31,7 @@ func readGoState() goState {
 		{Name: "/gc/cycles/total:gc-cycles"},
 		{Name: "/cpu/classes/gc/total:cpu-seconds"},
 		{Name: "/sched/pauses/total/gc:seconds"},
+		{Name: "/gc/heap/allocs:bytes"},
 	}
 	metrics.Read(samples)
 	number := func(i int) uint64 {
@@ -38,7 +40,7 @@ func readGoState() goState {
 		}
 		return samples[i].Value.Uint64()
 	}
-	s := goState{Goroutines: number(0), HeapBytes: number(1), TotalBytes: number(2) - number(3), Allocated: number(4), GCs: number(5)}
+	s := goState{Goroutines: number(0), HeapBytes: number(1), TotalBytes: number(2) - number(3), Objects: number(4), GCs: number(5), Bytes: number(8)}
 	if v := samples[6].Value; v.Kind() == metrics.KindFloat64 {
 		s.GCCPU = v.Float64()
 	}
