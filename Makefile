@@ -6,7 +6,7 @@ FUZZTIME  ?= 5s
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -X main.version=$(VERSION)
 
-.PHONY: menu run test test-short race lint fuzz sim media bench budgets microbench golden build setup setup-test setup-bench clean
+.PHONY: menu run test test-short race lint fuzz torture sim media bench budgets microbench golden build setup setup-test setup-bench clean
 
 menu: ## print this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: ## gofmt, go vet, staticcheck
 
 fuzz: ## every fuzz target for FUZZTIME (default 5s each; 10000x is a count)
 	@scripts/fuzz.sh $(FUZZTIME)
+
+torture: setup-test ## torture messages, hostile sources under load, hostile text; ends with a table
+	@scripts/torture.sh
 
 sim: ## 10,000 simulated calls x 100 seeds under faults, with a result table
 	@scripts/sim.sh

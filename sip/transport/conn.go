@@ -226,7 +226,7 @@ func (c *conn) read() {
 				return
 			}
 			began = time.Now()
-			c.pace()
+			c.pace(m.head, len(m.body))
 			if answer, ok := c.t.receive(flow, m.head, m.body, true); ok {
 				garbage = 0
 			} else {
@@ -256,8 +256,8 @@ func (c *conn) read() {
 // pace holds the reader while its source sends more than it may: what is not
 // read fills the peer's window, and the peer waits. It begins again at once when
 // the connection ends.
-func (c *conn) pace() {
-	for !c.t.rates.take(c.remote.Addr(), c.t.clock()) {
+func (c *conn) pace(head []byte, body int) {
+	for !c.t.rates.take(c.remote.Addr(), head, len(head)+body, c.t.clock()) {
 		c.t.count.overRate.Add(1)
 		select {
 		case <-c.done:

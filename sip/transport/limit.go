@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"net/netip"
 	"sync"
 	"time"
@@ -12,43 +13,79 @@ type bucket struct {
 	at     time.Time
 }
 
-// take takes one token; false when there is none.
-func (b *bucket) take(rate float64, now time.Time) bool {
+// fill adds the tokens of the time that has passed.
+func (b *bucket) fill(rate float64, now time.Time) {
 	if b.at.IsZero() {
 		b.tokens = rate
 	} else if d := now.Sub(b.at); d > 0 {
 		b.tokens = min(rate, b.tokens+rate*d.Seconds())
 	}
 	b.at = now
-	if b.tokens < 1 {
+}
+
+// take takes one token; false when there is none.
+func (b *bucket) take(rate float64, now time.Time) bool {
+	if b.fill(rate, now); b.tokens < 1 {
 		return false
 	}
 	b.tokens--
 	return true
 }
 
-// rates holds one bucket per source address, of trunks only: strangers are
-// dropped before. It begins anew when full, which lets a source burst once more.
+// rates holds what each source address may do a second: send messages, and send
+// what leads to nothing. Only trunks' sources are in it: strangers are dropped
+// before. It begins anew when full, which lets a source burst once more.
+//
+// The second limit is the one that a flood meets. What a message was good for is
+// known only when it is answered, so a source runs into debt by what is already
+// under way, and is not heard until it has come out of it: for debtLimit at most.
 type rates struct {
-	rate float64
-	mu   sync.Mutex
-	m    map[netip.Addr]*bucket
+	messages, idle float64
+	mu             sync.Mutex
+	m              map[netip.Addr]*allowed
 }
 
-const maxRates = 8192
+type allowed struct{ messages, idle bucket }
 
-func (r *rates) take(source netip.Addr, now time.Time) bool {
+var options = []byte("OPTIONS ")
+
+const (
+	maxRates  = 8192
+	debtLimit = 5 // seconds
+)
+
+// take reports whether a message of a source is to be read, by its first bytes
+// and its size. A large one costs what its reading costs: 60 ns a byte are the
+// price of several calls' messages.
+func (r *rates) take(source netip.Addr, head []byte, size int, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b := r.m[source]
-	if b == nil {
+	a := r.m[source]
+	if a == nil {
 		if r.m == nil || len(r.m) >= maxRates {
-			r.m = make(map[netip.Addr]*bucket)
+			r.m = make(map[netip.Addr]*allowed)
 		}
-		b = &bucket{}
-		r.m[source] = b
+		a = &allowed{}
+		r.m[source] = a
 	}
-	return b.take(r.rate, now)
+	if a.idle.fill(r.idle, now); a.idle.tokens < 1 {
+		return false
+	}
+	a.idle.tokens -= float64(size >> 12 << 2)
+	if bytes.HasPrefix(head, options) { // a peer sends one every few seconds, and each is answered at once
+		a.idle.tokens--
+	}
+	return a.messages.take(r.messages, now)
+}
+
+// spend notes that a message of a source has led to nothing.
+func (r *rates) spend(source netip.Addr, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a := r.m[source]; a != nil {
+		a.idle.fill(r.idle, now)
+		a.idle.tokens = max(a.idle.tokens-1, -debtLimit*r.idle)
+	}
 }
 
 // quiet keeps one kind of log line from flooding the log: a few a minute pass,

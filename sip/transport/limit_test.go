@@ -17,12 +17,12 @@ import (
 
 // A source gets its rate and a second's worth at once; others are not touched.
 func TestRates(t *testing.T) {
-	r := rates{rate: 100}
+	r := rates{messages: 100, idle: 50}
 	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	now := time.Now()
 	count := func(a netip.Addr, at time.Time) (n int) {
 		for range 1000 {
-			if r.take(a, at) {
+			if r.take(a, nil, 500, at) {
 				n++
 			}
 		}
@@ -38,7 +38,7 @@ func TestRates(t *testing.T) {
 		}
 	}
 	for i := range 3 * maxRates {
-		r.take(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), now)
+		r.take(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), nil, 500, now)
 	}
 	if len(r.m) > maxRates {
 		t.Errorf("%d sources are remembered", len(r.m))
@@ -80,7 +80,7 @@ func TestSourceOverItsRate(t *testing.T) {
 	}
 	defer udp.Close()
 	for i := range 50 {
-		if _, err := udp.Write([]byte(request("OPTIONS", i, "", ""))); err != nil {
+		if _, err := udp.Write([]byte(request("REGISTER", i, "", ""))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,7 +89,7 @@ func TestSourceOverItsRate(t *testing.T) {
 		t.Errorf("%d messages taken", n)
 	}
 	tcp := r.connect(t, 1)
-	if _, err := tcp.Write([]byte(strings.Repeat(request("OPTIONS", 1, "", ""), 30))); err != nil {
+	if _, err := tcp.Write([]byte(strings.Repeat(request("REGISTER", 1, "", ""), 30))); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the stream waits", func() bool { return r.Metrics().OverRate > 31 })
@@ -101,24 +101,63 @@ func TestSourceOverItsRate(t *testing.T) {
 	eventually(t, "all of the stream are taken", func() bool { return r.Metrics().Received == 50 })
 }
 
-// Unreadable messages get 200 answers a second and source, then none.
-func TestRefusalsAreBounded(t *testing.T) {
+// What leads to nothing runs a source into debt: then it is not heard for a while.
+func TestRefusedSourceRunsIntoDebt(t *testing.T) {
+	r := rates{messages: 1000, idle: 10}
+	a, now := netip.MustParseAddr("192.0.2.1"), time.Now()
+	for range 100 {
+		if !r.take(a, nil, 500, now) {
+			t.Fatal("messages that may be good are not taken")
+		}
+	}
+	for range 100 {
+		r.spend(a, now)
+	}
+	r.spend(netip.MustParseAddr("192.0.2.2"), now) // nobody's
+	for _, c := range []struct {
+		after time.Duration
+		want  bool
+	}{{0, false}, {4 * time.Second, false}, {5200 * time.Millisecond, true}} {
+		if got := r.take(a, nil, 500, now.Add(c.after)); got != c.want {
+			t.Errorf("after %s: taken %v", c.after, got)
+		}
+	}
+	for range 10 {
+		r.take(a, []byte("OPTIONS sip:a"), 500, now.Add(time.Minute))
+	}
+	if r.take(a, nil, 500, now.Add(time.Minute)) {
+		t.Error("OPTIONS cost nothing")
+	}
+	b := netip.MustParseAddr("192.0.2.3")
+	if r.take(b, nil, 50_000, now); r.take(b, nil, 500, now) {
+		t.Error("50 KB cost no more than any other message")
+	}
+	for msg, want := range map[string]bool{"SIP/2.0 404 Not Found": true, "SIP/2.0 503 Service": true, "SIP/2.0 200 OK then": false, "SIP/2.0 487 x": true,
+		"INVITE sip:4@x SIP/2.0": false, "": false, "\r\n": false} {
+		if refusal([]byte(msg)) != want {
+			t.Errorf("refusal(%q) is not %v", msg, want)
+		}
+	}
+}
+
+// Unreadable messages are answered as long as their source is heard.
+func TestUnreadableMessagesAreBounded(t *testing.T) {
 	fixed := time.Now()
-	r := newRig(t, nil, Deps{Clock: func() time.Time { return fixed }})
+	r := newRig(t, func(c *Config) { c.MaxIdleRate = 20 }, Deps{Clock: func() time.Time { return fixed }})
 	udp, err := net.Dial("udp", r.address(0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer udp.Close()
-	bad := strings.Replace(request("OPTIONS", 1, "", ""), "CSeq: 1", "CSeq: x", 1)
-	for range 300 {
+	bad := strings.Replace(request("INVITE", 1, "", ""), "CSeq: 1", "CSeq: x", 1)
+	for range 50 {
 		if _, err := udp.Write([]byte(bad)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "all are seen", func() bool { m := r.Metrics(); return m.Rejected+m.Unparsed == 300 })
-	if m := r.Metrics(); m.Rejected != maxRefusals {
-		t.Errorf("%d answered, %d not", m.Rejected, m.Unparsed)
+	eventually(t, "all are seen", func() bool { m := r.Metrics(); return m.Rejected+m.OverRate == 50 })
+	if m := r.Metrics(); m.Rejected != 20 {
+		t.Errorf("%d answered, %d not heard", m.Rejected, m.OverRate)
 	}
 }
 
@@ -129,7 +168,9 @@ func TestConnectionsAreCappedOverAllListeners(t *testing.T) {
 		c.MaxConnsPerSource = 4
 	}, Deps{})
 	for i := range 6 {
-		r.connect(t, i%2)
+		if c, err := net.Dial("tcp", r.address(i%2)); err == nil { // one that is refused may be reset at once
+			defer c.Close()
+		}
 	}
 	eventually(t, "four are taken, two refused", func() bool { m := r.Metrics(); return m.Accepted == 4 && m.RefusedConns == 2 })
 }

@@ -41,20 +41,13 @@ func (t *Transport) receive(flow sip.Flow, head, body []byte, stream bool) (answ
 	return nil, true
 }
 
-// maxRefusals is how many unreadable messages a second one source gets an answer
-// to: enough for who errs, too few to keep us busy.
-const maxRefusals = 200
-
 // refuse counts a message that can't be taken and makes the answer to it.
 func (t *Transport) refuse(flow sip.Flow, raw []byte, err error) []byte {
 	t.log.Debug("message not taken", "trunk", flow.Trunk, "source", flow.Source, "err", err)
 	if err == errFrameTooLarge {
 		t.count.oversize.Add(1)
 	}
-	if !t.refusals.take(flow.Source.Addr(), t.clock()) {
-		t.count.unparsed.Add(1)
-		return nil
-	}
+	t.rates.spend(flow.Source.Addr(), t.clock())
 	raw = bytes.TrimLeft(raw, "\r\n")
 	status, reason := statusFor(err)
 	answer := rejection(raw, status, reason)

@@ -36,7 +36,6 @@ type Transport struct {
 
 	places     places // of accepted connections
 	rates      rates  // of messages, by source
-	refusals   rates  // of answers without a transaction, by source
 	handshakes quiet  // "tls connection refused"
 	panics     quiet  // "panic while handling a message"
 
@@ -77,7 +76,7 @@ func New(cfg Config, deps Deps) (*Transport, error) {
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.resolver = &resolver{lookup: deps.Resolver, clock: deps.Clock, fresh: cfg.FreshFor, stale: cfg.StaleFor,
 		ctx: t.ctx, spawn: t.spawn, names: map[string]*nameEntry{}, owners: map[netip.Addr]tandem.TrunkID{}}
-	t.rates.rate, t.refusals.rate = float64(cfg.MaxRate), maxRefusals
+	t.rates.messages, t.rates.idle = float64(cfg.MaxRate), float64(cfg.MaxIdleRate)
 	t.sources.Store(newSources(nil))
 	t.conns.init()
 	t.pool.init(t)
@@ -257,6 +256,9 @@ type outgoing struct {
 }
 
 func (t *Transport) send(o outgoing) {
+	if refusal(o.msg) {
+		t.rates.spend(o.to.Addr.Unmap(), t.clock())
+	}
 	if o.to.Transport == tandem.UDP {
 		t.sendUDP(o)
 		return
@@ -277,6 +279,11 @@ func (t *Transport) send(o outgoing) {
 		o.to.Conn = 0 // RFC 3261 18.2.2: open a new one to the address in the Via
 	}
 	t.pool.send(o)
+}
+
+// refusal reports whether a message of ours is a 4xx, 5xx or 6xx response.
+func refusal(msg []byte) bool {
+	return len(msg) > 12 && msg[3] == '/' && msg[8] >= '4' && string(msg[:8]) == "SIP/2.0 "
 }
 
 // fail tells the sender, if it wants to know and there is someone to tell.

@@ -57,7 +57,7 @@ func (s *udpSocket) read() {
 			t.count.unknownSource.Add(1)
 			continue
 		}
-		if !t.rates.take(source.Addr(), t.clock()) {
+		if !t.rates.take(source.Addr(), buf[:n], n, t.clock()) {
 			t.count.overRate.Add(1)
 			continue
 		}
