@@ -32,6 +32,7 @@ type LedgerTx interface {
 	// Used is how many seconds of the bucket are drawn, including by this transaction.
 	Used(b Bucket) (int64, error)
 	// Book stores the entry, draws Charge.FreeS from its bucket and debits Charge.Amount from the account.
+	// A leg that is booked already is KindConflict and changes nothing; the transaction goes on.
 	Book(e LedgerEntry) error
 }
 

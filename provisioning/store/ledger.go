@@ -34,7 +34,7 @@ func prepareLedger(ctx context.Context, db *sql.DB) (*ledgerStatements, error) {
 	}{
 		{&l.entry, "SELECT " + entryColumns + " FROM ledger_entry WHERE leg = ?"},
 		{&l.used, "SELECT used_s FROM ledger_bucket WHERE account = ? AND did = ? AND cycle = ?"},
-		{&l.addEntry, "INSERT INTO ledger_entry (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+		{&l.addEntry, "INSERT INTO ledger_entry (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (leg) DO NOTHING"},
 		{&l.setBucket, "INSERT INTO ledger_bucket VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_s = excluded.used_s"},
 		{&l.addPosting, "INSERT INTO ledger_posting (at, kind, leg, debit, credit, amount, currency) VALUES (?, ?, ?, ?, ?, ?, ?)"},
 		{&l.addBalance, "INSERT INTO ledger_balance VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"},
@@ -57,7 +57,10 @@ func (s *Store) Books(ctx context.Context, f func(tandem.LedgerTx) error) error 
 		return describe(s.path, err)
 	}
 	defer tx.Rollback() // does nothing after Commit
-	b := &books{ctx: ctx, s: s.ledger.in(ctx, tx), used: map[bucketKey]int64{}, drawn: map[bucketKey]bool{}, moved: map[bookKey]int64{}}
+	// A context that can end costs the driver a goroutine per statement; the
+	// transaction itself is rolled back when ctx ends.
+	plain := context.WithoutCancel(ctx)
+	b := &books{ctx: plain, s: s.ledger.in(plain, tx), used: map[bucketKey]int64{}, drawn: map[bucketKey]bool{}, moved: map[bookKey]int64{}}
 	if err := f(b); err != nil {
 		return describe(s.path, err)
 	}
@@ -148,15 +151,19 @@ func (b *books) Book(e tandem.LedgerEntry) error {
 		return &tandem.Error{Kind: tandem.KindInvalid, Field: "bucket", Message: fmt.Sprintf("leg %s draws %d free seconds from bucket %q", e.Leg, c.FreeS, e.Bucket.DID),
 			Mend: "name a bucket, or draw nothing"}
 	}
-	_, err := b.s.addEntry.ExecContext(b.ctx, e.Leg[:], int64(e.Pos), micros(e.At), e.Account, string(e.DID),
+	result, err := b.s.addEntry.ExecContext(b.ctx, e.Leg[:], int64(e.Pos), micros(e.At), e.Account, string(e.DID),
 		e.Bucket.Account, string(e.Bucket.DID), micros(e.Bucket.Cycle), int64(c.Amount), string(c.Currency), int64(c.Rate),
 		c.BilledS, c.FreeS, c.ChargedS, string(c.Class), c.DeckID, c.DeckVer, c.DeckRow, c.Explanation)
+	var added int64
+	if err == nil {
+		added, err = result.RowsAffected()
+	}
 	if err != nil {
-		if isUnique(err) {
-			return &tandem.Error{Kind: tandem.KindConflict, Field: "leg", Message: "leg " + e.Leg.String() + " is booked already", Mend: "read its entry instead", Err: err}
-		}
 		b.failed = fmt.Errorf("book leg %s: %w", e.Leg, err)
 		return b.failed
+	}
+	if added == 0 {
+		return &tandem.Error{Kind: tandem.KindConflict, Field: "leg", Message: "leg " + e.Leg.String() + " is booked already", Mend: "read its entry instead"}
 	}
 	if c.FreeS != 0 {
 		used, err := b.Used(e.Bucket)
@@ -206,12 +213,6 @@ func (b *books) flush() error {
 		}
 	}
 	return nil
-}
-
-func isUnique(err error) bool {
-	const constraintUnique = 2067 // SQLITE_CONSTRAINT_UNIQUE
-	var e interface{ Code() int }
-	return errors.As(err, &e) && e.Code() == constraintUnique
 }
 
 // Balances implements provisioning.Store: the sum of each account's postings.

@@ -105,12 +105,9 @@ func (l *Ledger) Price(ctx context.Context, rows []tandem.CDR) error {
 	return nil
 }
 
-// post books one leg unless it is booked already.
+// post books one leg unless it is booked already. It tries to book before it
+// looks: a leg that is there is a replay, and those are rare.
 func post(tx tandem.LedgerTx, row *tandem.CDR, a *rating.Assessment) (charge tandem.Charge, fresh bool, err error) {
-	stored, booked, err := tx.Entry(row.ID)
-	if err != nil || booked {
-		return stored.Charge, false, err
-	}
 	var used int64
 	if a.Bucket != (tandem.Bucket{}) {
 		if used, err = tx.Used(a.Bucket); err != nil {
@@ -118,7 +115,15 @@ func post(tx tandem.LedgerTx, row *tandem.CDR, a *rating.Assessment) (charge tan
 		}
 	}
 	charge = a.Charge(used)
-	return charge, true, tx.Book(tandem.LedgerEntry{Leg: row.ID, Pos: row.NodeSeq, At: a.At, Account: row.Account, DID: row.DID, Bucket: a.Bucket, Charge: charge})
+	err = tx.Book(tandem.LedgerEntry{Leg: row.ID, Pos: row.NodeSeq, At: a.At, Account: row.Account, DID: row.DID, Bucket: a.Bucket, Charge: charge})
+	if tandem.KindOf(err) != tandem.KindConflict {
+		return charge, err == nil, err
+	}
+	stored, booked, err := tx.Entry(row.ID)
+	if err == nil && !booked {
+		err = fmt.Errorf("leg %s is booked already, and is not", row.ID)
+	}
+	return stored.Charge, false, err
 }
 
 // warn reports legs without a price: once per batch, for a missing deck hits every leg.
