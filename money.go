@@ -125,7 +125,7 @@ func NewRounding(mode RoundMode, decimals int) (Rounding, error) {
 }
 
 // String is the mode and the decimals kept, as in "half_even:6".
-func (r Rounding) String() string { return fmt.Sprintf("%s:%d", r.Mode, r.Decimals()) }
+func (r Rounding) String() string { return r.Mode.String() + ":" + strconv.Itoa(r.Decimals()) }
 
 // MarshalText is String.
 func (r Rounding) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
@@ -197,6 +197,16 @@ func appendDecimal(to []byte, v int64, decimals int) []byte {
 	}
 	cut := len(digits) - decimals
 	return append(append(append(to, digits[n:cut]...), '.'), digits[cut:]...)
+}
+
+// AppendText is MarshalText into a buffer (encoding.TextAppender).
+func (a Amount) AppendText(b []byte) ([]byte, error) {
+	return appendDecimal(b, int64(a), amountDecimals), nil
+}
+
+// AppendText is MarshalText into a buffer (encoding.TextAppender).
+func (r Rate) AppendText(b []byte) ([]byte, error) {
+	return appendDecimal(b, int64(r), rateDecimals), nil
 }
 
 // MarshalText and UnmarshalText make amounts decimal strings in JSON, YAML and

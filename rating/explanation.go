@@ -105,15 +105,6 @@ func (a *Assessment) explain(p Price, used int64) Explanation {
 	return e
 }
 
-// String is the JSON form.
-func (e Explanation) String() string {
-	b, err := json.Marshal(e)
-	if err != nil { // a year beyond 9999 is all that can't be written
-		return `{"form":2,"rule":"unrated","error":"the explanation can't be written"}`
-	}
-	return string(b)
-}
-
 // ParseExplanation reads what String writes.
 func ParseExplanation(s string) (Explanation, error) {
 	var e Explanation
