@@ -139,7 +139,7 @@ func (t *thread) wait() int {
 
 // warm touches what the packets of this turn will need. The memory of a call has
 // left the near caches since its last packet; asked for all together, the lines
-// arrive side by side instead of one after the other
+// arrive side by side instead of one after the other.
 func (t *thread) warm(n int) {
 	for i := range n {
 		if ev := &t.events[i]; ev.Pad != wakeMark {
