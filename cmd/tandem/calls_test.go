@@ -48,6 +48,9 @@ func TestCalls(t *testing.T) {
 		{"EmergencyWithoutOwnedNumber", "teams", emulate.CallSpec{From: "+14259990000", To: "911", Tenant: "contoso.customers.test", Hold: hold}, none, 200, wantPair("0.000000")},
 		{"HoldAndResume", "carrier", emulate.CallSpec{From: outsideNumber, To: "+14255550101", Hold: tandem.Duration(2 * time.Second),
 			HoldAfter: tandem.Duration(400 * time.Millisecond), HoldFor: tandem.Duration(400 * time.Millisecond)}, none, 200, wantPair("")},
+		{"DelayedOffer", "carrier", emulate.CallSpec{From: outsideNumber, To: "+14255550101", Hold: hold, NoSDP: true}, none, 200, wantPair("")},
+		{"DelayedOfferThenHold", "carrier", emulate.CallSpec{From: outsideNumber, To: "+14255550101", Hold: tandem.Duration(2 * time.Second), NoSDP: true,
+			HoldAfter: tandem.Duration(400 * time.Millisecond), HoldFor: tandem.Duration(400 * time.Millisecond)}, none, 200, wantPair("")},
 		{"SessionRefreshFromTeams", "teams", emulate.CallSpec{From: "+14255550101", To: outsideNumber, Hold: tandem.Duration(2 * time.Second),
 			RefreshAfter: tandem.Duration(500 * time.Millisecond), RefreshNewKey: true}, none, 200, wantPair("")},
 	}

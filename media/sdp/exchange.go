@@ -226,6 +226,8 @@ func (o *offer) read(d *Description, t *side) (Media, secured, error) {
 }
 
 // Reoffer returns our present description for a side as an offer of our own.
+// A side that was never described to (delayed offer) is offered one speech format only: the
+// other side has answered already and would not hear which one of several it chose.
 // Its direction is the other side's present wish, so that the side can end its own hold by it.
 func (x *Exchange) Reoffer(to tandem.Side) ([]byte, error) {
 	if x.open != nil {
@@ -237,7 +239,7 @@ func (x *Exchange) Reoffer(to tandem.Side) ([]byte, error) {
 	case len(t.spoken.Formats) > 0:
 		m = t.spoken
 	case s.agreed:
-		m = speech(&s.remote, s.remote.keepFormats(nil))
+		m = speech(&s.remote, s.remote.oneVoice())
 	default:
 		m = defaultAudio()
 	}

@@ -361,6 +361,25 @@ func TestReoffer(t *testing.T) {
 	}
 }
 
+// TestDelayedOffer: a caller that made no offer gets one voice of what the callee answered.
+func TestDelayedOffer(t *testing.T) {
+	x := newCall(t, carrier, teams)
+	must(t)(x.Reoffer(tandem.SideB))
+	answer := strings.Replace(direct(teams, "sendrecv"), " 0 101\r\n", " 0 8 101\r\n", 1)
+	if _, err := x.Answer(tandem.SideB, []byte(answer), true); err != nil {
+		t.Fatal(err)
+	}
+	if got := must(t)(x.Reoffer(tandem.SideA)); line(got, "m=") != "m=audio 30000 RTP/AVP 0 101" {
+		t.Errorf("the caller could choose what the callee does not expect:\n%s", got)
+	}
+	if _, err := x.Answer(tandem.SideA, []byte(direct(carrier, "sendrecv")), true); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := x.Leg(tandem.SideA), x.Leg(tandem.SideB); !a.Agreed || !b.Agreed || a.Secure || !b.Secure || !a.Flowing {
+		t.Errorf("%+v\n%+v", a.RTP, b.RTP)
+	}
+}
+
 // TestLinesKeepTheirCount: m= lines of a session never disappear (RFC 3264 8).
 func TestLinesKeepTheirCount(t *testing.T) {
 	x := newCall(t, carrier, carrier)

@@ -30,6 +30,23 @@ func (m *Media) keepFormats(allow []string) []string {
 	return kept
 }
 
+// oneVoice is the media's formats with only the first speech format of it.
+func (m *Media) oneVoice() []string {
+	var kept []string
+	spoken := false
+	for _, f := range m.keepFormats(nil) {
+		name, _ := m.mapping(f)
+		if audible(name) {
+			if spoken {
+				continue
+			}
+			spoken = true
+		}
+		kept = append(kept, f)
+	}
+	return kept
+}
+
 // mapping reads the rtpmap of a payload type: encoding name and clock rate.
 // Static payload types need none (RFC 3551 6).
 func (m *Media) mapping(format string) (name string, clock uint32) {

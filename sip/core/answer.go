@@ -16,7 +16,7 @@ func (c *Call) ring(l *Leg) {
 	status := in.status
 	var body []byte
 	if sdp, _, ok := in.sdp(); ok && len(sdp) > 0 && l.view.Relay183 {
-		if early, err := c.media.Answer(tandem.SideB, sdp, false); err == nil {
+		if early, err := c.media.Answer(tandem.SideB, sdp, false); err == nil && !c.delayed { // an offer needs a reliable response (RFC 3262 5)
 			body = early
 		}
 	}
@@ -50,17 +50,14 @@ func (c *Call) answer(l *Leg, in *inbound) {
 	sdp, _, ok := in.sdp()
 	var forCaller []byte
 	if ok && len(sdp) > 0 {
-		var err error
-		if forCaller, err = c.media.Answer(tandem.SideB, sdp, true); err != nil {
-			forCaller = nil
-		}
+		forCaller = c.agree(sdp)
 	}
 	if forCaller == nil { // an answer that cannot work: RFC 3261 13.2.2.4, ACK then BYE
 		c.attemptFailed(l, tandem.Outcome{Kind: tandem.OutcomeMedia, Alerted: l.alerted})
 		return
 	}
 	l.gotSDP = sdp
-	c.a.sentSDP, c.a.localIsAnswer = forCaller, true
+	c.a.sentSDP, c.a.localIsAnswer = forCaller, !c.delayed
 	l.startAgreed(in)
 	c.on(evAnswer, l)
 }
@@ -112,7 +109,14 @@ func (c *Call) acked(l *Leg, tx *serverTx) {
 		c.modifyAcked(l)
 		return
 	}
-	if l == &c.a {
+	switch {
+	case l != &c.a:
+	case c.delayed && c.state == Answering && !c.answeredInACK():
+		c.on(evLost, nil)
+	case c.delayed && c.state == Answering:
+		c.on(evAck, l)
+		c.tell(c.b)
+	default:
 		c.on(evAck, l)
 	}
 }

@@ -60,7 +60,7 @@ func (c *Call) dial(att *tandem.Attempt) {
 		return
 	}
 	c.media.SetPeer(mediaProfile(view))
-	sdp, err := c.media.Offer(tandem.SideA, c.offer)
+	sdp, err := c.open()
 	if err != nil {
 		c.best = offerRefusal(err)
 		c.attemptFailed(l, tandem.Outcome{Kind: tandem.OutcomeMedia})

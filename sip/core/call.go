@@ -30,6 +30,7 @@ type Call struct {
 	rec      tandem.CallRecord
 	media    tandem.MediaSession
 	offer    []byte // the caller's SDP offer
+	delayed  bool   // it made none: see delayed.go
 	location []byte // the PIDF-LO part of an emergency call, with its headers
 	passed   passed
 

@@ -102,7 +102,7 @@ func TestRefusalsHoldABoundedNumberOfTransactions(t *testing.T) {
 		n.AddTrunk(core.TrunkView{Trunk: tandem.Trunk{ID: flow.Trunk, Kind: tandem.TrunkCarrier, Transport: tandem.UDP}, ViaHost: "192.0.2.1", ViaPort: 5060})
 		before := n.Core.Stats()
 		for i := range 10000 {
-			m, err := gosip.ParseMessage(fmt.Appendf(nil, "%[2]s sip:+1@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK%[1]d\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: %[1]d\r\nCSeq: 1 %[2]s\r\nContact: <sip:a@192.0.2.10>\r\nContent-Length: 0\r\n\r\n", i, method))
+			m, err := gosip.ParseMessage(fmt.Appendf(nil, "%[2]s sip:+1@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK%[1]d\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: %[1]d\r\nCSeq: 1 %[2]s\r\nContact: <sip:a@192.0.2.10>\r\nRequire: nonsense\r\nContent-Length: 0\r\n\r\n", i, method))
 			if err != nil {
 				t.Fatal(err)
 			}

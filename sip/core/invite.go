@@ -78,9 +78,7 @@ func (c *Core) refusalOf(in *inbound, view *TrunkView) (status int, extra []byte
 	switch {
 	case !ok:
 		return 415, []byte("Accept: " + sdpType + ", multipart/mixed\r\n")
-	case len(sdp) == 0:
-		// Delayed offer: Microsoft takes none, and we make no offer without a
-		// description from the caller.
+	case len(sdp) == 0 && view.Kind == tandem.TrunkTeams: // it does not do that (microsoft-teams-trunk.md 6)
 		return 488, appendReason(nil, tandem.CauseIncompatible, "INVITE without SDP: delayed offer is not supported")
 	}
 	return 0, nil
@@ -168,7 +166,7 @@ func contactOf(v *TrunkView, user, host string) string {
 func (c *Call) route(in *inbound) {
 	k := c.core
 	sdp, pidf, _ := in.sdp()
-	c.offer, c.location = sdp, pidf
+	c.offer, c.location, c.delayed = sdp, pidf, len(sdp) == 0
 	c.a.gotSDP = sdp
 	c.passed = passed{in.diversion, in.history, in.geolocation, in.geolocationRouting, in.maxForwards}
 	c.a.startSession(in)

@@ -256,7 +256,6 @@ func TestRefusedBeforeACallExists(t *testing.T) {
 		"unknown option":  {spec: sim.CallSpec{Extra: "Require: 100rel, foo\r\n"}, status: 420, header: [2]string{"Unsupported", "100rel, foo"}},
 		"not SDP":         {spec: sim.CallSpec{Extra: "Content-Type: text/plain\r\n"}, status: 415, header: [2]string{"Accept", "application/sdp, multipart/mixed"}},
 		"encoded":         {spec: sim.CallSpec{Extra: "Content-Encoding: gzip\r\n"}, status: 415},
-		"no offer":        {spec: sim.CallSpec{SDP: []byte{}}, status: 488},
 		"unusable offer":  {spec: sim.CallSpec{SDP: []byte("v=0\r\nm=nonsense\r\n")}, status: 488},
 		"too large":       {spec: sim.CallSpec{SDP: []byte(strings.Repeat("a=x\r\n", 9000))}, status: 413},
 		"scheme":          {swap: [2]string{"INVITE sip:", "INVITE urn:"}, status: 416},
@@ -282,6 +281,46 @@ func TestRefusedBeforeACallExists(t *testing.T) {
 			want(t, "nothing to Teams", len(n.teams[0].Got), 0)
 		})
 	}
+}
+
+// TestDelayedOffer: a carrier's INVITE without SDP is answered with our offer,
+// and the ACK brings the answer (RFC 3261 13.2.1).
+func TestDelayedOffer(t *testing.T) {
+	none := []byte{}
+	t.Run("OK", func(t *testing.T) {
+		n := newNet(t, sim.Config{Seed: 18})
+		o := n.carrier.Call(sim.CallSpec{To: "+14255550100", SDP: none, HangUpAfter: 2 * time.Second})
+		n.done(t)
+		want(t, "final", o.Final, 200)
+		answer := o.Responses[len(o.Responses)-1]
+		want(t, "the 200 has an offer", len(answer.Body()) > 0, true)
+		for _, r := range o.Responses[:len(o.Responses)-1] {
+			want(t, "no offer in an unreliable response", len(r.Body()), 0)
+		}
+		want(t, "Teams gets an offer", strings.Contains(string(n.teams[0].Got[0].Body()), "m=audio"), true)
+	})
+	for name, ack := range map[string][]byte{"ErrNoAnswer": {}, "ErrAnswer": []byte("v=0\r\nm=nonsense\r\n")} {
+		t.Run(name, func(t *testing.T) {
+			n := newNet(t, sim.Config{Seed: 19})
+			o := n.carrier.Call(sim.CallSpec{To: "+14255550100", SDP: none, AckSDP: ack})
+			n.done(t)
+			want(t, "final", o.Final, 200)
+			want(t, "the call is over", o.Over, true)
+		})
+	}
+	t.Run("NextAttempt", func(t *testing.T) {
+		n := newNet(t, sim.Config{Seed: 20})
+		n.teams[0].Script = script(sim.Refuses(time.Second, 503, ""))
+		o := n.carrier.Call(sim.CallSpec{To: "+14255550100", SDP: none, HangUpAfter: 2 * time.Second})
+		n.done(t)
+		want(t, "final", o.Final, 200)
+	})
+	t.Run("ErrFromTeams", func(t *testing.T) {
+		n := newNet(t, sim.Config{Seed: 21})
+		o := n.teams[0].Call(sim.CallSpec{From: "+14255550100", To: "+12065550111", SDP: none})
+		n.done(t)
+		want(t, "final", o.Final, 488)
+	})
 }
 
 func TestMergedRequest(t *testing.T) {

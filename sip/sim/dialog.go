@@ -154,7 +154,9 @@ func (d *Dialog) ackFinal(r *gosip.Response, branch string, seq int, answer bool
 	if r.StatusCode < 300 {
 		branch = d.p.newBranch()
 		if answer { // the offer came with the 2xx: RFC 3261 13.2.2.4
-			sdp = SDP(1)
+			if sdp = SDP(1); d.out != nil && d.out.Spec.AckSDP != nil && seq == 1 {
+				sdp = d.out.Spec.AckSDP
+			}
 		}
 	}
 	ack := d.request("ACK", branch, seq, sdp, "")

@@ -23,7 +23,8 @@ type CallSpec struct {
 	CancelFirst bool
 	// Early BYE instead of CANCEL.
 	ByeAfter time.Duration
-	SDP      []byte // nil: a plain offer
+	SDP      []byte // nil: a plain offer; empty: none, the answer comes with the ACK
+	AckSDP   []byte // that answer; nil: a plain one
 	Extra    string // complete header lines
 	Host     string // host of the Request-URI
 	// After the answer.
@@ -182,7 +183,7 @@ func (o *Outgoing) response(r *gosip.Response) {
 	if o.Spec.NoAck {
 		return
 	}
-	o.ackFinal(r, o.branch, 1, false)
+	o.ackFinal(r, o.branch, 1, o.Spec.SDP != nil && len(o.Spec.SDP) == 0)
 	if !first {
 		return
 	}
