@@ -3,10 +3,11 @@ GO        ?= go
 BIN       := bin/tandem
 STATICCHECK_VERSION := v0.8.2
 FUZZTIME  ?= 5s
+RATE_CASES ?= 10000000
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -X main.version=$(VERSION)
 
-.PHONY: menu run test test-short race lint fuzz torture sim media bench budgets microbench golden build setup setup-test setup-bench clean
+.PHONY: menu run test test-short race lint fuzz torture sim media bench budgets microbench rate-proof golden build setup setup-test setup-bench clean
 
 menu: ## print this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +57,9 @@ budgets: ## the allocation budgets of the hot paths: packet, prefix, price, plan
 
 microbench: ## the benchmarks beside the code
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+rate-proof: ## rater against the independent checker on RATE_CASES random calls (default 10,000,000)
+	TANDEM_PROOF_CASES=$(RATE_CASES) $(GO) test -count=1 -timeout 2h -run '^TestProof$$' -v ./rating
 
 golden: ## rewrite golden files; review the diff
 	$(GO) test ./sip/core/... -update

@@ -108,6 +108,7 @@ func sampleRows(n int) []tandem.CDR {
 			}}
 		of := cdr.Assembler{MOS: func(uint64, uint64, float32, string) float32 { return 4.25 }}.Rows(tandem.JournalFact{Pos: tandem.JournalPos(i + 1), Kind: tandem.FactEnd, At: at, Call: call})
 		of[0].Charge = tandem.Charge{Amount: 8500, Currency: "USD", Rate: 85_000_001, BilledS: 60, ChargedS: 60, Class: tandem.ClassUS, DeckID: "us-retail", DeckVer: 3, DeckRow: 7, Explanation: `{"a":"b'c"}`}
+		of[0].Cost = tandem.Cost{Amount: 2150, Currency: "USD", Explanation: `{"a":"cost"}`}
 		rows = append(rows, of...)
 	}
 	return rows

@@ -72,6 +72,9 @@ var tableColumns = [...]tableColumn{
 	{"deck_version", "Int64", each(func(r *tandem.CDR) int64 { return int64(r.Charge.DeckVer) })},
 	{"deck_row", "Int64", each(func(r *tandem.CDR) int64 { return r.Charge.DeckRow })},
 	{"explanation", "String", texts(func(r *tandem.CDR) string { return r.Charge.Explanation })},
+	{"cost", "Decimal(18, 6)", each(func(r *tandem.CDR) decimal.Decimal { return decimal.New(int64(r.Cost.Amount), -6) })},
+	{"cost_currency", "LowCardinality(String)", texts(func(r *tandem.CDR) string { return string(r.Cost.Currency) })},
+	{"cost_explanation", "String", texts(func(r *tandem.CDR) string { return r.Cost.Explanation })},
 }
 
 // tableColumn is one column. values makes the slice that the driver appends; it

@@ -23,8 +23,9 @@ type scanned struct {
 	durationMs, pddMs                                              uint32
 	reason, outcome, releasedBy, disposition, trace, codec         string
 	jitter, mos                                                    float32
-	charge, rate                                                   decimal.Decimal
+	charge, rate, cost                                             decimal.Decimal
 	currency, class, deck, explanation                             string
+	costCurrency, costExplanation                                  string
 	billed, free, charged, deckVersion, deckRow                    int64
 }
 
@@ -36,6 +37,7 @@ func (s *scanned) targets() []any {
 		&s.sipCode, &s.q850, &s.reason, &s.outcome, &s.releasedBy, &s.disposition, &s.trace,
 		&s.codec, &s.srtp, &s.rxPackets, &s.rxLost, &s.jitter, &s.txPackets, &s.mos,
 		&s.charge, &s.currency, &s.rate, &s.billed, &s.free, &s.charged, &s.class, &s.deck, &s.deckVersion, &s.deckRow, &s.explanation,
+		&s.cost, &s.costCurrency, &s.costExplanation,
 	}
 }
 
@@ -55,6 +57,7 @@ func (s *scanned) row() tandem.CDR {
 			BilledS: s.billed, FreeS: s.free, ChargedS: s.charged, Class: tandem.NumberClass(s.class),
 			DeckID: s.deck, DeckVer: int(s.deckVersion), DeckRow: s.deckRow, Explanation: s.explanation,
 		},
+		Cost: tandem.Cost{Amount: tandem.Amount(s.cost.Shift(6).IntPart()), Currency: tandem.Currency(s.costCurrency), Explanation: s.costExplanation},
 	}
 }
 

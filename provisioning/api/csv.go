@@ -65,6 +65,13 @@ func reportColumns() []csvColumn {
 		{"deck_version", func(c *tandem.CDR) string { return strconv.Itoa(c.Charge.DeckVer) }},
 		{"deck_row", func(c *tandem.CDR) string { return strconv.FormatInt(c.Charge.DeckRow, 10) }},
 		{"sip_call_id", func(c *tandem.CDR) string { return c.SIPCallID }},
+		{"cost", func(c *tandem.CDR) string {
+			if c.Cost.Currency == "" {
+				return ""
+			}
+			return c.Cost.Amount.String()
+		}},
+		{"cost_currency", func(c *tandem.CDR) string { return string(c.Cost.Currency) }},
 	}
 }
 

@@ -54,7 +54,8 @@ func (l *Ledger) current() (*rating.Tariff, error) {
 	return t, nil
 }
 
-// Price fills rows[i].Charge. All rows of a batch are booked in one durable
+// Price fills rows[i].Charge, and Cost where a carrier's is known: what we owe
+// others is no posting in the customer's books. All rows of a batch are booked in one durable
 // transaction, in their order; on error nothing was booked and no row was
 // changed. A row that can't be priced (no deck, no row) is booked at 0 with the
 // reason in its explanation: it must not hold up the others.
@@ -100,6 +101,7 @@ func (l *Ledger) Price(ctx context.Context, rows []tandem.CDR) error {
 			charges[i] = assessed[i].Charge(0)
 		}
 		rows[i].Charge = charges[i]
+		rows[i].Cost = t.Cost(&rows[i])
 	}
 	l.warn(rows, unrated)
 	return nil
