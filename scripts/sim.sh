@@ -13,4 +13,4 @@ echo "machine: $(awk -F ': ' '/^model name/ {print $2; exit}' /proc/cpuinfo), $(
 echo "commit:  $(git describe --always --dirty)"
 echo "command: $command"
 echo
-GOGC=400 go test ./sip/sim -run 'TestSim$' -count 1 -timeout 3h -parallel 2 -v -calls "$calls" -seeds "$seeds" | grep -v '^=== '
+GOGC=400 go test ./sip/sim -run 'TestSim$' -count 1 -timeout 3h -parallel 2 -v -calls "$calls" -seeds "$seeds" | grep --line-buffered -v '^=== '
