@@ -133,6 +133,10 @@ func (c *Call) stopTimers() {
 // fire runs the call's own timers.
 func (c *Call) fire(k *Core, kind timerKind) {
 	k.busy = c
+	if c.state == Ended {
+		k.stats.Loose++
+		return
+	}
 	switch kind {
 	case timerState:
 		c.on(evExpire, nil)
@@ -148,7 +152,11 @@ func (c *Call) fire(k *Core, kind timerKind) {
 // fire runs the timers of one leg.
 func (l *Leg) fire(k *Core, kind timerKind) {
 	k.busy = l.call
-	if l.call == nil {
+	switch {
+	case l.state == legGone:
+		k.stats.Loose++
+		return
+	case l.call == nil:
 		return
 	}
 	switch kind {

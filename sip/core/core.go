@@ -56,6 +56,7 @@ type Stats struct {
 	Stateless                uint64 // answers without a transaction: the trunk has too many of them
 	BadMessages              uint64 // messages refused as malformed
 	Panics                   uint64 // calls ended by a panic in their own code
+	Loose                    uint64 // timers that outlived their owner: 0, or a fault of ours
 }
 
 // New makes a core. cfg must be valid; all of deps must be set.

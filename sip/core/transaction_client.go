@@ -280,6 +280,10 @@ func (c *Core) cancelNow(tx *clientTx) {
 
 // fire runs timers A, B, D, E, F, K and M.
 func (tx *clientTx) fire(c *Core, _ timerKind) {
+	if tx.state == clientGone {
+		c.stats.Loose++
+		return
+	}
 	if tx.state >= clientCompleted || tx.giveUp {
 		leg := tx.leg
 		gaveUp := tx.state < clientCompleted

@@ -31,6 +31,7 @@ type serverTx struct {
 	reliable bool
 	state    serverState
 	acked    bool   // serverAccepted: the ACK came
+	gone     bool   // dropped
 	spent    bool   // counted in Core.spent
 	early    bool   // a CANCEL that came before its INVITE (UDP reorders)
 	head     []byte // Via to CSeq of every response, until the final one
@@ -228,6 +229,7 @@ func (c *Core) dropServer(tx *serverTx) {
 		}
 	}
 	c.timers.stop(&tx.timer)
+	tx.gone = true
 	if c.servers[tx.key] == tx {
 		delete(c.servers, tx.key)
 	}
@@ -237,6 +239,8 @@ func (c *Core) dropServer(tx *serverTx) {
 // fire runs timers G, H, I, J and L and the repetition of 1xx and 2xx.
 func (tx *serverTx) fire(c *Core, _ timerKind) {
 	switch {
+	case tx.gone:
+		c.stats.Loose++
 	case tx.state == serverProceeding:
 		c.resend(tx)
 		c.timers.set(&tx.timer, c.now+time.Minute, timerTx, tx)

@@ -43,6 +43,7 @@ func (e *Engine) Stats() Stats {
 		st.Core.Stray += c.Stray
 		st.Core.BadMessages += c.BadMessages
 		st.Core.Panics += c.Panics
+		st.Core.Loose += c.Loose
 	}
 	return st
 }

@@ -16,8 +16,8 @@ func (w *World) Check() []string {
 		w.Problem("left over: %d calls, %d legs, %d client and %d server transactions, %d timers, %d watched connections, %d set-ups",
 			s.Calls, s.Legs, s.ClientTx, s.ServerTx, s.Timers, s.Watched, s.SetUps)
 	}
-	if s.Panics != 0 {
-		w.Problem("%d panics", s.Panics)
+	if s.Panics != 0 || s.Loose != 0 {
+		w.Problem("%d panics, %d timers outlived their owners", s.Panics, s.Loose)
 	}
 	if w.Media.Open != 0 {
 		w.Problem("%d media sessions open", w.Media.Open)
