@@ -26,6 +26,7 @@ type Core struct {
 	cancels  map[uint64]*clientTx // CANCELs by the number of their INVITE's transaction
 	servers  map[string]*serverTx
 	spent    map[tandem.TrunkID]int // server transactions that only repeat their answer
+	done     doneSet                // those that only absorb copies
 	conns    map[sip.ConnID]*clientTx
 	legs     map[uint64]*Leg
 	bySerial map[uint64]*Call
@@ -68,6 +69,7 @@ func New(cfg Config, deps Deps) *Core {
 		cancels:  map[uint64]*clientTx{},
 		servers:  map[string]*serverTx{},
 		spent:    map[tandem.TrunkID]int{},
+		done:     newDoneSet(64 * cfg.T1),
 		conns:    map[sip.ConnID]*clientTx{},
 		legs:     map[uint64]*Leg{},
 		bySerial: map[uint64]*Call{},

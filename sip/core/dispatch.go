@@ -56,12 +56,19 @@ func (c *Core) request(in *inbound) {
 	if method == gosip.ACK {
 		method = gosip.INVITE
 	}
-	tx := c.servers[string(c.serverKey(in, method))]
+	key := c.serverKey(in, method)
+	tx := c.servers[string(key)]
+	status, done := 0, false
+	if tx == nil && (method == gosip.INVITE || method == gosip.BYE) {
+		status, done = c.done.find(c.now, key)
+	}
 	switch {
 	case in.method == gosip.ACK:
 		c.ackRequest(in, tx)
 	case tx != nil:
 		c.repeated(tx)
+	case done:
+		c.repeatedDone(in, status)
 	case in.unclean:
 		c.stats.BadMessages++
 		c.answerOnce(in, 400, appendReason(nil, tandem.CauseInterworking, "control character in a header, or one repeated too often"))

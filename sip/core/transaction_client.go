@@ -178,18 +178,18 @@ func (c *Core) provisional(tx *clientTx, in *inbound) {
 func (c *Core) completed(tx *clientTx, in *inbound) {
 	leg := tx.leg
 	tx.state = clientCompleted
-	wait := c.cfg.T4 // Timer K
 	if tx.method == gosip.INVITE {
 		tx.ack = c.ackOf(tx, in)
 		c.deps.Output.Send(tx.target, sip.SendRef{}, tx.ack)
-		wait = max(64*c.cfg.T1, 32*time.Second) // Timer D
 	}
 	tx.msg = nil
 	c.unwatch(tx)
-	if tx.reliable {
+	if tx.reliable || tx.method != gosip.INVITE {
+		// Timer K would only swallow copies of the response, and what belongs to
+		// nothing is swallowed too: one timer and one wake-up less for each call.
 		c.dropClient(tx)
 	} else {
-		c.timers.set(&tx.timer, c.now+wait, timerTx, tx)
+		c.timers.set(&tx.timer, c.now+max(64*c.cfg.T1, 32*time.Second), timerTx, tx) // Timer D
 	}
 	tx.leg = nil
 	if leg != nil {
@@ -278,7 +278,7 @@ func (c *Core) cancelNow(tx *clientTx) {
 	c.start(cx, c.sameHop(tx, "CANCEL", nil))
 }
 
-// fire runs timers A, B, D, E, F, K and M.
+// fire runs timers A, B, D, E, F and M.
 func (tx *clientTx) fire(c *Core, _ timerKind) {
 	if tx.state == clientGone {
 		c.stats.Loose++

@@ -109,8 +109,10 @@ func (c *Core) newServer(in *inbound, toTag string) *serverTx {
 func responseTarget(in *inbound) sip.Target {
 	source := in.flow.Source
 	t := sip.Target{
-		Trunk: in.flow.Trunk, Transport: in.flow.Transport, Conn: in.flow.Conn,
-		Host: source.Addr().String(), Addr: source.Addr(), Port: source.Port(),
+		Trunk: in.flow.Trunk, Transport: in.flow.Transport, Conn: in.flow.Conn, Addr: source.Addr(), Port: source.Port(),
+	}
+	if t.Transport != "UDP" {
+		t.Host = source.Addr().String() // to dial when the connection is gone
 	}
 	rport := false
 	for _, p := range in.via.Params {
@@ -177,8 +179,12 @@ func (c *Core) replyPhrase(tx *serverTx, status int, phrase string, extra, body 
 			c.dropServer(tx) // Timer J is zero
 			return
 		}
-		// BYEs that end a call are as many as the calls; anyone can send any number of others.
-		if tx.leg == nil && (tx.method != gosip.BYE || status >= 300) && !c.keepSpent(tx) {
+		if tx.method == gosip.BYE && status < 300 && len(extra) == 0 {
+			c.done.add(c.now, tx.key, status) // a copy is answered from what it says itself
+			c.dropServer(tx)
+			return
+		}
+		if tx.leg == nil && !c.keepSpent(tx) {
 			return
 		}
 		c.timers.set(&tx.timer, c.now+64*c.cfg.T1, timerTx, tx) // Timer J
@@ -297,10 +303,20 @@ func (c *Core) ack(tx *serverTx) {
 	}
 }
 
-// confirm ends the repetition of a 2xx. The transaction stays until Timer L so
-// that a late copy of the INVITE does not begin a new call.
+// confirm ends the repetition of a 2xx. The transaction is remembered until
+// Timer L so that a late copy of the INVITE does not begin a new call.
 func (c *Core) confirm(tx *serverTx) {
 	tx.acked = true
-	tx.reply, tx.leg = nil, nil
-	c.timers.set(&tx.timer, tx.deadline, timerTx, tx)
+	tx.reply = nil
+	c.done.add(c.now, tx.key, 200)
+	c.dropServer(tx)
+}
+
+// repeatedDone takes a copy of a request whose transaction is done.
+func (c *Core) repeatedDone(in *inbound, status int) {
+	c.stats.Absorbed++
+	if in.method == gosip.BYE {
+		c.stats.Retransmits++
+		c.reply(c.newServer(in, ""), status, nil, nil)
+	}
 }

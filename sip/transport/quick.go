@@ -126,8 +126,12 @@ func startLine(line string) gosip.Message {
 		}
 		return gosip.NewResponse(int(code), status[4:])
 	}
-	method, rest, ok := strings.Cut(line, " ")
-	if !ok || !upper(method) {
+	name, rest, ok := strings.Cut(line, " ")
+	if !ok {
+		return nil
+	}
+	method, ok := methodOf(name)
+	if !ok {
 		return nil
 	}
 	uri, ok := strings.CutSuffix(rest, " "+version)
@@ -138,7 +142,18 @@ func startLine(line string) gosip.Message {
 	if !plainURI(uri, &u, nil) {
 		return nil
 	}
-	return gosip.NewRequest(gosip.RequestMethod(method), u)
+	return gosip.NewRequest(method, u)
+}
+
+// methodOf gives the methods that we serve as constants: a transaction keeps its
+// method, and must not keep the text of the whole message alive by it.
+func methodOf(name string) (gosip.RequestMethod, bool) {
+	for _, m := range [...]gosip.RequestMethod{gosip.INVITE, gosip.ACK, gosip.BYE, gosip.CANCEL, gosip.OPTIONS, gosip.UPDATE, gosip.INFO, gosip.PRACK} {
+		if name == string(m) {
+			return m, true
+		}
+	}
+	return gosip.RequestMethod(strings.Clone(name)), upper(name)
 }
 
 // header reads a header of a type that nearly every message has, in plain form;
@@ -226,10 +241,12 @@ func (b *block) read(bit uint16, value string) gosip.Header {
 			return &b.contact
 		}
 	case hasCSeq:
-		number, method, _ := strings.Cut(value, " ")
-		if n, ok := digits(number); ok && upper(method) {
-			b.cseq = gosip.CSeqHeader{SeqNo: n, MethodName: gosip.RequestMethod(method)}
-			return &b.cseq
+		number, name, _ := strings.Cut(value, " ")
+		if n, ok := digits(number); ok {
+			if method, ok := methodOf(name); ok {
+				b.cseq = gosip.CSeqHeader{SeqNo: n, MethodName: method}
+				return &b.cseq
+			}
 		}
 	case hasCallID:
 		if plain(value, isWord) {
