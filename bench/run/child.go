@@ -27,10 +27,10 @@ type child struct {
 	err    error // after done
 }
 
-// startChild runs a program on a core in a folder. It is ended by end, or with
-// its own end.
-func startChild(core, dir, name string, args ...string) (*child, error) {
-	output := filepath.Join(dir, filepath.Base(name)+".log")
+// startChild runs a program on a core in a folder; its output goes to a file in
+// logs. It is ended by end, or with its own end.
+func startChild(core, dir, logs, name string, args ...string) (*child, error) {
+	output := filepath.Join(logs, filepath.Base(name)+".log")
 	file, err := os.OpenFile(output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err

@@ -119,6 +119,7 @@ type session struct {
 	runs    []result
 	raw     []string // every run as JSON, for who wants to compute further
 	library string
+	broken  int // runs without a result
 }
 
 // section is one part of the report.
@@ -175,6 +176,9 @@ func (p *plan) measure(ctx context.Context) error {
 	}
 	s.say("\n## raw\n\n```\n%s\n```", strings.Join(s.raw, "\n"))
 	s.say("\ntook %s", time.Since(began).Round(time.Second))
+	if s.broken > 0 {
+		return fmt.Errorf("%d runs broke, see above", s.broken)
+	}
 	return nil
 }
 
@@ -229,8 +233,10 @@ func fileExists(name string) bool {
 	return err == nil
 }
 
-// say writes a line of the report.
-func (s *session) say(format string, args ...any) { fmt.Fprintf(s.report, format+"\n", args...) }
+// say writes lines of the report. Where the repository lies is nobody's business.
+func (s *session) say(format string, args ...any) {
+	fmt.Fprintln(s.report, strings.ReplaceAll(fmt.Sprintf(format, args...), s.rig.root+"/", ""))
+}
 
 // system makes a system by its name.
 func (s *session) system(name string) (system, error) {

@@ -3,7 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
 	"strconv"
+	"strings"
+	"time"
 )
 
 // mediaCalls talk at once: 200 calls are 20,000 packets a second through the system.
@@ -15,31 +19,33 @@ type talked struct {
 	placed
 }
 
-// media measures the relay within whole calls: CPU per packet that came out
-// again, beside Kamailio with Debian's rtpengine in userspace.
+// media measures the relay: first within whole calls over TLS with SRTP, beside
+// Kamailio with Debian's rtpengine (plain RTP), then by bench/media, which adds
+// bare relay loops and has the relay saturated. Both count CPU per packet that
+// came out again.
 func (s *session) media(ctx context.Context) error {
 	systems := []func() system{
-		func() system { return &node{title: "tandem RTP", program: s.tandem, library: s.library} },
-		func() system { return &node{title: "tandem SRTP", program: s.tandem, library: s.library, secure: true} },
-		func() system { return newProxied() },
+		func() system { return &node{title: "tandem TLS", program: s.tandem, library: s.library, secure: true} },
+		newProxied,
 	}
 	if s.tandem2 != "" {
-		systems = append(systems,
-			func() system { return &node{title: "tandem2 RTP", program: s.tandem2, library: s.library} },
-			func() system {
-				return &node{title: "tandem2 SRTP", program: s.tandem2, library: s.library, secure: true}
-			})
+		systems = append(systems, func() system { return &node{title: "tandem2 TLS", program: s.tandem2, library: s.library, secure: true} })
 	}
 	var all []talked
 	var titles []string
 	for round := range s.rounds {
 		for _, system := range systems {
 			t, err := s.talk(ctx, system())
-			if err != nil {
-				return err
-			}
 			if round == 0 {
 				titles = append(titles, t.System)
+			}
+			if err != nil {
+				s.broken++
+				s.say("  broken: %v", err)
+				if ctx.Err() != nil {
+					return err
+				}
+				continue
 			}
 			all = append(all, t)
 			s.note(t)
@@ -65,6 +71,46 @@ func (s *session) media(ctx context.Context) error {
 		_, p99, _ := get(func(t talked) float64 { return t.DelayP99 })
 		_, memory, _ := get(func(t talked) float64 { return float64(t.RSS) / 1024 })
 		s.say("| %s | %.2f / **%.2f** / %.2f | %.3f | %.0f | %.0f / %.0f | %.0f |", title, low, med, high, lost, bad, p50, p99, memory)
+	}
+	return s.relay(ctx)
+}
+
+// relay runs bench/media with our binaries and copies its report.
+func (s *session) relay(ctx context.Context) error {
+	program, err := build(s.rig.root, "bench/media", "media", s.rig.work)
+	if err != nil {
+		return err
+	}
+	args := []string{"-rounds", strconv.Itoa(s.rounds), "-seconds", strconv.Itoa(min(s.seconds, 6)), "-saturated", "2", "-tandem", s.tandem,
+		"-systems", "c,go,tandem,tandem-srtp,rtpengine"}
+	if s.tandem2 != "" {
+		args = append(args, "-tandem2", s.tandem2)
+		args[len(args)-3] += ",tandem2,tandem2-srtp"
+	}
+	if _, err := exec.LookPath("cc"); err != nil {
+		args = append(args, "-systems", "go,tandem,tandem-srtp,rtpengine")
+	}
+	c, err := startChild("0,1", s.rig.root, s.rig.work, program, args...)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		c.end(5 * time.Second)
+		return ctx.Err()
+	}
+	text, _ := os.ReadFile(c.output)
+	if c.err != nil {
+		return fmt.Errorf("bench/media: %w\n%s", c.err, c.tail())
+	}
+	s.say("\nthe relay alone, by bench/media %s\n", strings.Join(args, " "))
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "{") {
+			s.raw = append(s.raw, strings.TrimSpace(line))
+		} else {
+			s.say("%s", strings.TrimRight(line, "\n"))
+		}
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func startPhones(r *rig, args ...string) (*phones, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := startChild(loadCore, dir, r.load, args...)
+	c, err := startChild(loadCore, dir, dir, r.load, args...)
 	return &phones{c}, err
 }
 

@@ -130,13 +130,17 @@ func area(function string) string {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(rest, w) })
 	}
 	switch {
-	case strings.HasSuffix(pkg, "runtime/syscall") || pkg == "syscall" || pkg == "internal/poll":
+	case strings.Contains(pkg, "runtime/syscall") || pkg == "syscall" || pkg == "internal/poll":
 		return "system calls"
+	case function == pkg, strings.HasPrefix(rest, "mem"): // indexbytebody, memeqbody: assembler
+		return "runtime: copying, clearing, comparing bytes"
+	case strings.HasPrefix(pkg, "internal/runtime/maps"):
+		return "runtime: maps"
 	case pkg != "runtime":
 		return pkg
 	case has("futex", "epollwait", "netpoll", "usleep", "osyield"):
 		return "runtime: waiting and waking (system calls)"
-	case has("malloc", "nextFree", "mcache", "mcentral", "newobject", "growslice", "makeslice", "makemap", "rawbyte", "memclr", "heapSetType", "deductAssist", "publicationBarrier"):
+	case has("malloc", "nextFree", "mcache", "mcentral", "newobject", "growslice", "makeslice", "makemap", "rawbyte", "heapSetType", "deductAssist", "publicationBarrier"):
 		return "runtime: allocation"
 	case has("gc", "scan", "mark", "grey", "sweep", "wb", "heapBits", "findObject", "spanOf", "bulkBarrier"):
 		return "runtime: garbage collection"

@@ -28,7 +28,7 @@ func (p *proxied) start(ctx context.Context, r *rig) error {
 		return err
 	}
 	control := r.net + ".40:2223"
-	p.relay, err = startChild(systemCore, dir, program, "--config-file=none", "--interface="+r.net+".10", "--listen-ng="+control,
+	p.relay, err = startChild(systemCore, dir, dir, program, "--config-file=none", "--interface="+r.net+".10", "--listen-ng="+control,
 		"--table=-1", "--foreground", "--log-stderr", "--log-level=3", "--num-threads=1", "--port-min=30000", "--port-max=39999", "--no-fallback=false")
 	if err != nil {
 		return err

@@ -5,11 +5,18 @@ import (
 	"time"
 )
 
-// once runs a load on a system and notes the result.
+// once runs a load on a system and notes the result. A run that breaks is tried
+// once more; then the others go on without it, and the end says so.
 func (s *session) once(ctx context.Context, sys system, d driver, l load, label string) (result, error) {
 	r, err := carry(ctx, s.rig, sys, d, l, label)
+	if err != nil && ctx.Err() == nil {
+		s.say("  again: %v", err)
+		r, err = carry(ctx, s.rig, sys, d, l, label)
+	}
 	if err != nil {
-		return r, err
+		s.broken++
+		s.say("  broken: %v", err)
+		return r, ctx.Err()
 	}
 	s.runs = append(s.runs, r)
 	s.note(r)

@@ -28,7 +28,7 @@ func (d *sipp) open(r *rig, s system) error {
 		return err
 	}
 	ip, port, _ := net.SplitHostPort(r.callee())
-	d.callees, err = startChild(loadCore, dir, "sipp", "-sf", filepath.Join(r.root, "bench", "scenarios", "uas.xml"),
+	d.callees, err = startChild(loadCore, dir, dir, "sipp", "-sf", filepath.Join(r.root, "bench", "scenarios", "uas.xml"),
 		"-i", ip, "-p", port, "-mi", ip, "-mp", "7000", "-nostdin", "-timeout", "600", "-buff_size", "4194304", "-trace_err", "-error_file", "errors.log")
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (d *sipp) startCallers(dir string, l load) (*child, error) {
 	ip, port, _ := net.SplitHostPort(d.r.caller())
 	limit := max(200, int(float64(l.rate)*(l.hold.Seconds()+3)))
 	seconds := l.calls/l.rate + int(l.hold.Seconds()) + 20
-	return startChild(loadCore, dir, "sipp", d.r.system(), "-sf", filepath.Join(d.r.root, "bench", "scenarios", "uac.xml"),
+	return startChild(loadCore, dir, dir, "sipp", d.r.system(), "-sf", filepath.Join(d.r.root, "bench", "scenarios", "uac.xml"),
 		"-inf", "calls.csv", "-i", ip, "-p", port, "-mi", ip, "-mp", "6000", "-nostdin", "-r", strconv.Itoa(l.rate), "-m", strconv.Itoa(l.calls),
 		"-l", strconv.Itoa(limit), "-d", strconv.FormatInt(l.hold.Milliseconds(), 10), "-timeout", strconv.Itoa(seconds), "-buff_size", "4194304",
 		"-trace_stat", "-stf", "stat.csv", "-fd", "1", "-trace_err", "-error_file", "errors.log")

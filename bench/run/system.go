@@ -120,7 +120,7 @@ func (p *plain) start(ctx context.Context, r *rig) error {
 	if err != nil {
 		return err
 	}
-	if p.process, err = startChild(systemCore, dir, command[0], command[1:]...); err != nil {
+	if p.process, err = startChild(systemCore, dir, dir, command[0], command[1:]...); err != nil {
 		return err
 	}
 	return awaitUDP(ctx, p.process, r.system())

@@ -114,7 +114,7 @@ func (n *node) start(ctx context.Context, r *rig) error {
 	if err := os.WriteFile(file, []byte(n.customers(r, string(customers))), 0o644); err != nil {
 		return err
 	}
-	if n.process, err = startChild(systemCore, n.dir, n.program, append([]string{"serve", "-c", "tandem.yaml"}, n.args...)...); err != nil {
+	if n.process, err = startChild(systemCore, n.dir, n.dir, n.program, append([]string{"serve", "-c", "tandem.yaml"}, n.args...)...); err != nil {
 		return err
 	}
 	if err := n.await(ctx, "start", func() (bool, error) {
