@@ -38,9 +38,7 @@ func FuzzDeliver(f *testing.F) {
 	third := netip.MustParseAddrPort("127.9.9.9:4000")
 	buf := make([]byte, srtp.MaxPacket+srtp.Overhead+64)
 	f.Fuzz(func(t *testing.T, p []byte, which uint8, onRTCP bool) {
-		if len(p) > srtp.MaxPacket+32 {
-			return
-		}
+		p = p[:min(len(p), srtp.MaxPacket+srtp.Overhead)] // what a socket reads at most
 		c := calls[which%4]
 		side := tandem.Side(which >> 2 & 1)
 		pair, out := c.s.ends[side].pair, c.s.ends[side.Other()].pair

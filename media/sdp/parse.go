@@ -172,7 +172,7 @@ func parseMedia(value string) (Media, error) {
 		return Media{}, invalid(fmt.Sprintf("port %s of the m= line is not readable", tandem.Clip(port, 20)), "write a number from 0 to 65535")
 	}
 	m := Media{Kind: strings.ToLower(f[0]), Port: uint16(n), Proto: strings.ToUpper(f[2]), written: f[2]}
-	if !token(m.Kind) || !token(m.Proto) {
+	if !token(m.Kind) || !token(m.written) { // written, not Proto: some letters beyond ASCII have an ASCII capital
 		return Media{}, invalid("the m= line has characters that do not belong there", "write tokens (RFC 4566 9)")
 	}
 	m.Formats = make([]string, 0, min(len(f)-3, maxFormats))
