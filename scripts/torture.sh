@@ -28,6 +28,6 @@ part "RFC 4475 and 5118, UDP TCP TLS" ./cmd/tandem 'TestTorture|TestTortureCalls
 part "bad messages, streams, offers" ./cmd/tandem 'TestBad.*'
 part "hostile text" ./cmd/tandem 'TestInjection.*'
 part "hostile sources under load" ./cmd/tandem TestHostileSources -hostile "${each}s" -hostile-load "$load" -hostile-rate "$rate"
-part "RTP of third parties, tags, replays" ./media/relay 'TestThirdParty.*|TestBadTags.*|TestPeerSources|TestSymmetricPort|TestMovedPeer'
+part "RTP of third parties, tags, replays" ./media/relay 'TestThirdParty.*|TestBadTags.*|TestReplayed.*|TestPeerSources|TestSymmetricPort|TestMovedPeer'
 part "limits of transport, engine, core" ./sip/... 'TestRates|TestQuiet.*|TestSourceOver.*|TestRefused.*|TestUnreadable.*|TestConnectionsAre.*|TestFailedHandshakes.*|TestOneTrunk.*|TestAllowance|TestRefusals.*|TestInvented.*|TestRepeatedHeaders.*|TestTortureFinds'
 exit $failed
