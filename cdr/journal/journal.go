@@ -44,7 +44,8 @@ type Journal struct {
 	closed  bool
 
 	written, synced   atomic.Uint64
-	backlog           atomic.Int64 // bytes in pending and unsaved
+	wanted            atomic.Uint64 // last position that somebody waits for in Sync
+	backlog           atomic.Int64  // bytes in pending and unsaved
 	noSpace           atomic.Bool
 	dropped, writeErr atomic.Uint64
 	syncErr, damaged  atomic.Uint64
@@ -53,10 +54,10 @@ type Journal struct {
 	recovery          Recovery
 	reserved          bool // the reserve file exists; writer only
 
-	wake, sync chan struct{}
-	quit       chan struct{}
-	writerDone chan struct{}
-	syncerDone chan struct{}
+	wake, sync, hurry chan struct{}
+	quit              chan struct{}
+	writerDone        chan struct{}
+	syncerDone        chan struct{}
 }
 
 type slot struct {
@@ -95,7 +96,7 @@ func Open(cfg Config, deps Deps) (*Journal, error) {
 	j := &Journal{
 		cfg: cfg, clock: deps.Clock, log: deps.Logger, fs: deps.FS, lock: lock,
 		open: map[uuid.UUID]uint64{}, watch: make(chan struct{}),
-		wake: make(chan struct{}, 1), sync: make(chan struct{}, 1), quit: make(chan struct{}),
+		wake: make(chan struct{}, 1), sync: make(chan struct{}, 1), hurry: make(chan struct{}, 1), quit: make(chan struct{}),
 		writerDone: make(chan struct{}), syncerDone: make(chan struct{}),
 	}
 	orphans, err := j.recover()
@@ -216,8 +217,15 @@ func (j *Journal) Accepting() bool {
 	return !j.noSpace.Load() && int(j.backlog.Load()) < j.cfg.SoftLimit
 }
 
-// Sync waits until all that was recorded before is durable.
-func (j *Journal) Sync(ctx context.Context) error { return j.waitSynced(ctx, uint64(j.Last())) }
+// Sync waits until all that was recorded before is durable. It does not wait
+// for SyncEvery.
+func (j *Journal) Sync(ctx context.Context) error {
+	seq := uint64(j.Last())
+	for have := j.wanted.Load(); have < seq && !j.wanted.CompareAndSwap(have, seq); have = j.wanted.Load() {
+	}
+	signal(j.hurry)
+	return j.waitSynced(ctx, seq)
+}
 
 func (j *Journal) waitSynced(ctx context.Context, seq uint64) error {
 	for {

@@ -297,3 +297,30 @@ func TestRestartReadsOnlyWhatOpenCallsNeed(t *testing.T) {
 		t.Fatalf("%d facts", n)
 	}
 }
+
+// Who waits for durability is not held up by the interval, whether the fact is
+// written already or still in memory.
+func TestSyncDoesNotWaitForTheInterval(t *testing.T) {
+	j, err := Open(Config{Dir: t.TempDir(), SyncEvery: time.Hour, Reserve: 1 << 16}, Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	written := make(chan uint64, 100)
+	j.OnWritten(func(seq uint64) { written <- seq })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for i := range 50 {
+		seq := j.Record(0, tandem.FactStart, time.Now(), &tandem.CallRecord{Correlation: uuid.New()})
+		if i%2 == 0 {
+			for s := range written {
+				if s >= seq {
+					break
+				}
+			}
+		}
+		if err := j.Sync(ctx); err != nil || uint64(j.Synced()) < seq {
+			t.Fatalf("fact %d: synced %d of %d, %v", i, j.Synced(), seq, err)
+		}
+	}
+}

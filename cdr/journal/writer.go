@@ -232,10 +232,11 @@ func (j *Journal) syncLoop() {
 	for {
 		select {
 		case <-j.sync:
-			// Gather: one sync serves all that comes within the interval.
-			j.pause(j.cfg.SyncEvery)
+			j.gather()
 			if j.syncOnce() {
 				j.settle()
+			} else {
+				j.pause(j.cfg.SyncEvery) // a broken disk is not asked without end
 			}
 		case <-j.writerDone:
 			if !j.syncOnce() {
@@ -246,6 +247,21 @@ func (j *Journal) syncLoop() {
 			}
 			return
 		}
+	}
+}
+
+// gather waits SyncEvery, so that one sync serves all that comes within it;
+// less when somebody waits in Sync.
+func (j *Journal) gather() {
+	if j.wanted.Load() > j.synced.Load() {
+		return
+	}
+	t := time.NewTimer(j.cfg.SyncEvery)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-j.hurry:
+	case <-j.quit:
 	}
 }
 
@@ -289,7 +305,9 @@ func (j *Journal) syncOnce() bool {
 	}
 	for _, b := range j.unsaved[:n] {
 		j.backlog.Add(-int64(len(b.frames)))
-		if len(j.free) < 4 && cap(b.frames) <= 4<<20 {
+		// One sync frees the buffers of all writes since the last: at most 2 MiB
+		// of small ones are kept, and four of those that a slow disk made.
+		if small := cap(b.frames) <= 32<<10; small && len(j.free) < 64 || len(j.free) < 4 && cap(b.frames) <= 4<<20 {
 			j.free = append(j.free, b.frames[:0])
 		}
 	}

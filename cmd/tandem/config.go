@@ -117,7 +117,7 @@ func DefaultConfig() Config {
 		// 10,000 ports = 2,500 calls: each side of a call takes an RTP and an RTCP port.
 		Media:      MediaConfig{Address: "127.0.0.1", Ports: "20000-29999", RTPTimeout: 60 * time.Second},
 		Routing:    RoutingConfig{FailsafeBound: 4 * time.Second, TryingBound: 10 * time.Second, RingingBound: 10 * time.Second},
-		Records:    RecordsConfig{SyncEvery: 20 * time.Millisecond, CheckpointEvery: time.Minute},
+		Records:    RecordsConfig{SyncEvery: 50 * time.Millisecond, CheckpointEvery: time.Minute},
 		ClickHouse: ClickHouseConfig{Mode: "embedded", Database: "tandem", User: "default"},
 		HTTP:       HTTPConfig{Address: "127.0.0.1:8080"},
 		Log:        LogConfig{Level: "info"},
