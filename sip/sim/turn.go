@@ -148,12 +148,12 @@ func (w *World) die() {
 	if torn && written < len(facts) {
 		part = &facts[written]
 	}
-	w.books.crash(facts[written:])
-	w.wire.crash()
 	for i := range sends[:said] {
 		w.wire.read(&sends[i])
 		w.transmit(&sends[i])
 	}
+	w.books.crash(facts[written:])
+	w.wire.crash()
 	w.Journal.Crash(part)
 	t.sends, t.facts, t.crash, t.down = nil, nil, false, true
 	t.died++
