@@ -52,7 +52,8 @@ type Plan struct {
 	SilenceBound time.Duration
 	// TryingBound limits the same time while Microsoft has said 100 Trying and
 	// nothing else: a proxy that took the INVITE and died, or whose users' side is
-	// away. What is left of Attempts is skipped then; 0 = no bound of the plan.
+	// away. What is left of Attempts is skipped then. After ringing it counts from
+	// the next address's INVITE; 0 = no bound of the plan.
 	TryingBound time.Duration
 	// RingingBound limits the time from the death of a Microsoft address to the
 	// end of the attempts that wait there for a final response: trunk health looks

@@ -34,6 +34,9 @@ func (c *Call) dial(att *tandem.Attempt) {
 	if l.core != nil {
 		l = &Leg{}
 	}
+	if c.state == Ringing && c.tryingEnd > 0 {
+		c.tryingEnd = k.now + c.plan.TryingBound // the caller has heard ringing: no time of this is lost yet
+	}
 	view := k.trunks[att.Trunk]
 	if view == nil { // the trunk went away between plan and attempt
 		view = &TrunkView{Trunk: tandem.Trunk{ID: att.Trunk, Kind: tandem.TrunkCarrier}}

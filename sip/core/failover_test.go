@@ -143,6 +143,22 @@ func TestTryingBoundCountsFromTheFirstInvite(t *testing.T) {
 	}
 }
 
+// The user rang for longer than the trying bound when the address died: the next
+// address has the whole bound again.
+func TestTryingBoundBeginsAnewAfterRinging(t *testing.T) {
+	n := newNet(t, sim.Config{Seed: 28})
+	n.plan.TryingBound = 10 * time.Second
+	n.teams[0].Script = script(sim.Answers(time.Second, 40*time.Second))
+	n.teams[1].Script = script(sim.Answers(3*time.Second, 5*time.Second))
+	o := call(n)
+	n.Run(15 * time.Second)
+	n.DropConnection(n.teams[0])
+	n.done(t)
+	want(t, "final", o.Final, 200)
+	want(t, "failsafe INVITEs", rang(n.failover), 0)
+	want(t, "second rang", rang(n.teams[1]), 1)
+}
+
 // The caller gives up while a withdrawn attempt is waited for: nothing else rings.
 func TestCallerCancelsDuringWithdrawal(t *testing.T) {
 	n := newNet(t, sim.Config{Seed: 23})

@@ -15,7 +15,8 @@ const (
 	evRefused                  // 403 to OPTIONS: reachable, but it does not know us
 	evUnavailable              // 503
 	evCallAlive                // a call got a response there
-	evCallFailed               // a call got none, or no connection
+	evCallFailed               // a call got none
+	evCallLost                 // a call lost its connection, or got none
 	evTick                     // time went by
 )
 
@@ -23,7 +24,9 @@ const (
 //
 // Probes and calls are counted apart. An endpoint whose OPTIONS are answered
 // while its INVITEs die must not come up with each answered OPTIONS: failing
-// calls hold it down for a time that doubles with each repetition.
+// calls hold it down for a time that doubles with each repetition. What falls in
+// one go is one repetition, however many calls fell with it; and one loss of
+// connections holds nothing down: a new connection works or fails for OPTIONS too.
 type machine struct {
 	cfg     *Config
 	probing bool // false: the trunk has no OPTIONS, calls alone decide
@@ -35,10 +38,12 @@ type machine struct {
 	lastProbe time.Time
 	lastOK    time.Time
 
-	fails     int // consecutive failed probes
-	oks       int // consecutive successes while not up
-	callFails int // consecutive failed calls
-	holds     int // times that calls brought it down since they last worked
+	fails     int       // consecutive failed probes
+	oks       int       // consecutive successes while not up
+	callFails int       // consecutive failed calls
+	holds     int       // times that calls brought it down since they last worked
+	counted   bool      // the present fall is among them
+	fell      time.Time // by calls, the last that is among them
 }
 
 func newMachine(cfg *Config, probing bool, now time.Time) *machine {
@@ -48,6 +53,9 @@ func newMachine(cfg *Config, probing bool, now time.Time) *machine {
 	}
 	return m
 }
+
+// together is how far apart the ends of calls may be that fell by one cause.
+const together = 2 * time.Second
 
 // step takes one event. why says what happened, hold how long a 503 asked us to
 // stay away (0 = it did not say). It reports whether the state changed.
@@ -66,13 +74,20 @@ func (m *machine) step(ev event, why string, hold time.Duration, now time.Time) 
 		m.fails++
 		m.oks = 0
 		m.fall(m.fails, why)
-	case evCallFailed:
+	case evCallFailed, evCallLost:
 		m.callFails++
 		m.oks = 0
 		m.fall(m.callFails, "calls fail: "+why)
-		if m.state == tandem.HealthDown && m.callFails >= m.cfg.FailuresDown {
-			m.holdDown(now, min(m.cfg.CallHold<<min(m.holds, 8), m.cfg.MaxCallHold))
+		if m.state == tandem.HealthDown && m.callFails >= m.cfg.FailuresDown && !m.counted && now.Sub(m.fell) >= together {
+			times := m.holds
+			if ev == evCallLost && m.probing {
+				times--
+			}
+			if times >= 0 {
+				m.holdDown(now, min(m.cfg.CallHold<<min(times, 8), m.cfg.MaxCallHold))
+			}
 			m.holds++
+			m.counted, m.fell = true, now
 		}
 	case evRefused:
 		m.lastOK, m.fails, m.oks = now, 0, 0
@@ -92,7 +107,7 @@ func (m *machine) step(ev event, why string, hold time.Duration, now time.Time) 
 		}
 	}
 	if m.state != tandem.HealthDown {
-		m.downUntil = time.Time{}
+		m.downUntil, m.counted = time.Time{}, false
 	}
 	if m.state != before {
 		m.since = now

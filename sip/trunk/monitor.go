@@ -178,10 +178,27 @@ func (m *Monitor) Outcome(id tandem.TrunkID, e tandem.Endpoint, o tandem.Outcome
 			if ev == evCallAlive && p.m.state == tandem.HealthUp && p.m.callFails == 0 && p.m.fails == 0 {
 				return // the common case: no news
 			}
+			before := p.m.state
 			m.step(p, ev, why, hold, at)
+			m.doubt(p, ev, before, at)
 			return
 		}
 	})
+}
+
+// doubt looks for what a failed call may come from: mu is held.
+func (m *Monitor) doubt(p *point, ev event, before tandem.HealthState, at time.Time) {
+	switch {
+	case ev == evCallLost && p.m.state != before && p.m.probing && p.probe.tx == 0:
+		// Does a new connection work? Many calls may end while the answer comes.
+		if p.next = p.m.lastProbe.Add(m.cfg.T1); p.next.Before(at) {
+			p.next = at
+		}
+		m.poke()
+	case ev == evCallFailed && p.m.callFails == 1 && m.mayDoubt(p):
+		to := p.target() // the connection may be dead and the peer alive: the next call finds out
+		m.todo = append(m.todo, func() { m.deps.Connections.Distrust(to) })
+	}
 }
 
 // judge tells what the end of an attempt means for its endpoint; evTick: nothing.
@@ -192,7 +209,7 @@ func judge(o tandem.Outcome) (event, string, time.Duration) {
 	case tandem.OutcomeMisconfigured:
 		return evCallAlive, fmt.Sprint(o.Status), 0
 	case tandem.OutcomeConnection:
-		return evCallFailed, "no connection", 0
+		return evCallLost, "no connection", 0
 	case tandem.OutcomeSilence:
 		return evCallFailed, "no response to INVITE", 0
 	case tandem.OutcomeStatus:
@@ -294,7 +311,6 @@ func (m *Monitor) SendFailed(ref sip.SendRef, err error, at time.Time) {
 			m.failed(p, reasonOf(err), at)
 		}
 	})
-	m.poke()
 }
 
 // SentOn notes the connection that an OPTIONS went out on.

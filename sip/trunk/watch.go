@@ -56,7 +56,7 @@ func (m *Monitor) failed(p *point, why string, now time.Time) {
 		p.failing = started
 	}
 	m.step(p, evFailed, why, 0, now)
-	if p.view.Kind != tandem.TrunkTeams || p.view.Transport == tandem.UDP || m.deps.Connections == nil {
+	if !m.mayDoubt(p) {
 		return
 	}
 	to, since := p.target(), p.failing
@@ -64,8 +64,15 @@ func (m *Monitor) failed(p *point, why string, now time.Time) {
 		m.todo = append(m.todo, func() { m.deps.Connections.Distrust(to) })
 		if now.Before(p.watched) {
 			p.next = now // no time to lose: on a new connection
+			m.poke()
 		}
 		return
 	}
 	m.todo = append(m.todo, func() { m.deps.Connections.Abandon(to, since) })
+}
+
+// mayDoubt: the connections to an endpoint are ours to replace. Carriers that answer
+// no OPTIONS, or slowly, are left alone.
+func (m *Monitor) mayDoubt(p *point) bool {
+	return p.view.Kind == tandem.TrunkTeams && p.view.Transport != tandem.UDP && m.deps.Connections != nil
 }

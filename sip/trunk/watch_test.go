@@ -165,3 +165,37 @@ func TestCarriersAreNotAbandoned(t *testing.T) {
 		}
 	})
 }
+
+// A call that gets no answer may hang on a dead connection: the next dials anew.
+func TestSilentCallDoubtsTheConnection(t *testing.T) {
+	watchRig(t, func(b *bench, w *wires) {
+		w.begin = time.Now()
+		for range 5 {
+			b.Outcome("teams", teams.Endpoints[0], tandem.Outcome{Kind: tandem.OutcomeSilence}, time.Now())
+		}
+		synctest.Wait()
+		if len(w.did) != 1 || w.first("distrust", "sip.pstnhub.test") != 0 {
+			t.Errorf("%v", w.did)
+		}
+	})
+}
+
+// Calls that lose their connection bring the address down until OPTIONS, sent at
+// once, say that a new one works.
+func TestLostConnectionsAreProbedAtOnce(t *testing.T) {
+	watchRig(t, func(b *bench, w *wires) {
+		before := len(b.net.all())
+		for range 100 {
+			b.Outcome("teams", teams.Endpoints[0], tandem.Outcome{Kind: tandem.OutcomeConnection}, time.Now())
+		}
+		time.Sleep(600 * time.Millisecond) // a second one, if the first answer came amid the losses
+		synctest.Wait()
+		if n := len(b.net.all()) - before; n < 1 || n > 2 || b.states() != "demoted up" {
+			t.Errorf("%d OPTIONS, %s", n, b.states())
+		}
+		time.Sleep(6 * time.Second)
+		if b.states() != "up up" {
+			t.Errorf("6 s later %s", b.states())
+		}
+	})
+}
