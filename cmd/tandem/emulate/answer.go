@@ -66,7 +66,7 @@ func (s *session) misbehave(f Fault) bool {
 	conn := s.call.Conn()
 	switch f.Kind {
 	case FaultStatus:
-		s.refuse(f.Status, "", retryAfter(f)...)
+		s.refuse(f.Status, "", append(retryAfter(f), reason(f)...)...)
 		if f.CloseAfter {
 			conn.Close()
 		}
@@ -107,6 +107,13 @@ func retryAfter(f Fault) []ua.Header {
 		return nil
 	}
 	return []ua.Header{{Name: "Retry-After", Value: strconv.Itoa(f.RetryAfter)}}
+}
+
+func reason(f Fault) []ua.Header {
+	if f.Reason == "" {
+		return nil
+	}
+	return []ua.Header{{Name: "Reason", Value: f.Reason}}
 }
 
 // idle lets time pass without answering; true when the call is over meanwhile.
@@ -150,6 +157,9 @@ func (s *session) respond(status int, headers []ua.Header) {
 }
 
 func (s *session) respondTag(a ua.Answer) {
+	if s.st.faults.has(s.listener, FaultBlackhole) {
+		return // open connections have fallen silent, calls in progress too
+	}
 	err := s.call.Respond(a)
 	now := time.Now()
 	s.rec.update(func(r *CallResult) {

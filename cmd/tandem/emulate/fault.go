@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tandem"
+	"tandem/sip/ua"
 )
 
 // FaultKind is a way to misbehave.
@@ -58,7 +59,9 @@ type Fault struct {
 	Host   string `json:"host,omitempty"`
 	Status int    `json:"status,omitempty"`
 	// RetryAfter in seconds for 503.
-	RetryAfter int             `json:"retry_after,omitempty"`
+	RetryAfter int `json:"retry_after,omitempty"`
+	// Reason is the value of the Reason header that goes with Status.
+	Reason     string          `json:"reason,omitempty"`
 	CloseAfter bool            `json:"close_after,omitempty"`
 	Delay      tandem.Duration `json:"delay,omitempty"`
 	Percent    int             `json:"percent,omitempty"`
@@ -78,6 +81,9 @@ func ParseFault(f Fault) (Fault, error) {
 	}
 	if f.Kind == FaultStatus && (f.Status < 300 || f.Status > 699) {
 		return f, &tandem.Error{Kind: tandem.KindInvalid, Field: "status", Message: fmt.Sprintf("%d is not a SIP failure status", f.Status), Mend: "use 300 to 699"}
+	}
+	if !ua.Clean(f.Reason) {
+		return f, &tandem.Error{Kind: tandem.KindInvalid, Field: "reason", Message: "the reason holds CR, LF or NUL", Mend: "write it on one line"}
 	}
 	if f.Percent < 0 || f.Percent > 100 || (f.Kind == FaultLoss && f.Percent == 0) {
 		return f, &tandem.Error{Kind: tandem.KindInvalid, Field: "percent", Message: fmt.Sprintf("%d per cent", f.Percent), Mend: "use 1 to 100"}
