@@ -16,12 +16,12 @@ type deckID struct {
 }
 
 type deckVersionInput struct {
-	deckID
-	Version int `query:"version" minimum:"0" doc:"0 or absent: see the operation."`
+	Deck    string `path:"deck" maxLength:"63" doc:"name of the deck"`
+	Version int    `query:"version" minimum:"0" doc:"0 or absent: see the operation."`
 }
 
 type deckImportInput struct {
-	deckID
+	Deck      string   `path:"deck" maxLength:"63" doc:"name of the deck"`
 	Direction string   `query:"direction" enum:"inbound,outbound," doc:"Absent: that of the deck in force; outbound for a new one."`
 	Currency  string   `query:"currency" maxLength:"3" doc:"Absent: that of the deck in force; a new deck needs one."`
 	Template  string   `query:"template" maxLength:"40" doc:"plain (default) or us-wholesale."`

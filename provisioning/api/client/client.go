@@ -74,13 +74,16 @@ func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 }
 
 // PostFile sends a file as the body of an operation and decodes the JSON answer
-// into out; a nil body sends none.
+// into out; a nil file sends none, a nil out drops the answer.
 func (c *Client) PostFile(ctx context.Context, path string, query url.Values, contentType string, file io.Reader, out any) error {
 	body, err := c.do(ctx, http.MethodPost, path, query, "application/json", contentType, file)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
+	if out == nil {
+		return nil
+	}
 	return decode(body, out)
 }
 

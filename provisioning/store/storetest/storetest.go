@@ -22,6 +22,7 @@ import (
 // Store is what a store implements.
 type Store interface {
 	provisioning.Store
+	provisioning.DeckStore
 	tandem.LedgerStore
 	Subscribe(func(*tandem.Directory)) (stop func())
 }
@@ -74,10 +75,12 @@ func Run(t *testing.T, open func(t *testing.T, place string) (s Store, close fun
 				t.Errorf("version %d names the rows of version %d", d.Decks[1].Version, Sample().Decks[1].Version)
 			}
 		},
-		"BookOnce":             testBookOnce,
-		"BooksRollBack":        testBooksRollBack,
-		"BucketsAndBalances":   testBucketsAndBalances,
-		"AnyOrderSameBalances": testAnyOrder,
+		"StageActivateRollBack": testStageActivateRollBack,
+		"VersionsNeverCollide":  testVersionsNeverCollide,
+		"BookOnce":              testBookOnce,
+		"BooksRollBack":         testBooksRollBack,
+		"BucketsAndBalances":    testBucketsAndBalances,
+		"AnyOrderSameBalances":  testAnyOrder,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, close := open(t, t.TempDir())
