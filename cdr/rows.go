@@ -27,12 +27,7 @@ func (a Assembler) Rows(f tandem.JournalFact) []tandem.CDR {
 		return nil
 	}
 	c := &f.Call
-	trace := "[]"
-	if len(c.Trace) > 0 {
-		if b, err := json.Marshal(c.Trace); err == nil {
-			trace = string(b)
-		}
-	}
+	trace := routeTrace(c.Trace)
 	decided := decidingLeg(c.Legs)
 	rows := make([]tandem.CDR, len(c.Legs))
 	for i := range c.Legs {
@@ -59,6 +54,37 @@ func (a Assembler) Rows(f tandem.JournalFact) []tandem.CDR {
 		}
 	}
 	return rows
+}
+
+// routeTrace is the JSON of the steps, as encoding/json makes it; plain text, as
+// nearly all is, without reflection.
+func routeTrace(steps []tandem.TraceStep) string {
+	if len(steps) == 0 {
+		return "[]"
+	}
+	b := make([]byte, 0, 64*len(steps))
+	for i := range steps {
+		if !plainJSON(steps[i].Rule) || !plainJSON(steps[i].Detail) {
+			if b, err := json.Marshal(steps); err == nil {
+				return string(b)
+			}
+			return "[]"
+		}
+		b = append(append(append(b, `,{"rule":"`...), steps[i].Rule...), `","detail":"`...)
+		b = append(append(b, steps[i].Detail...), `"}`...)
+	}
+	b[0] = '['
+	return string(append(b, ']'))
+}
+
+// plainJSON reports whether encoding/json writes s as it is.
+func plainJSON(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
 }
 
 // decidingLeg is the B-leg that made the call what it became: the answered one,

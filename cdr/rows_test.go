@@ -1,11 +1,13 @@
 package cdr
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
+	"pgregory.net/rapid"
 
 	"tandem"
 )
@@ -72,5 +74,31 @@ func TestRowsOfACall(t *testing.T) {
 	}
 	if rows := (Assembler{}).Rows(tandem.JournalFact{Kind: tandem.FactAnswer, Call: tandem.CallRecord{Legs: make([]tandem.LegRecord, 2)}}); rows != nil {
 		t.Error("an answer gave rows")
+	}
+}
+
+func TestRouteTraceIsTheJSONOfItsSteps(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.StringMatching(`[ -~]{0,20}`), rapid.String())
+		steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) tandem.TraceStep {
+			return tandem.TraceStep{Rule: text.Draw(t, "rule"), Detail: text.Draw(t, "detail")}
+		}), 1, 5).Draw(t, "steps")
+		want, err := json.Marshal(steps)
+		if got := routeTrace(steps); err != nil || got != string(want) {
+			t.Fatalf("got  %s\nwant %s, %v", got, want, err)
+		}
+	})
+	if got := routeTrace(nil); got != "[]" {
+		t.Errorf("no steps give %s", got)
+	}
+}
+
+func BenchmarkRows(b *testing.B) {
+	fact := tandem.JournalFact{Pos: 7, Kind: tandem.FactEnd, At: noon, Call: tandem.CallRecord{Correlation: uuid.New(), From: "+12065550123", To: "+14255550100",
+		Trace: []tandem.TraceStep{{Rule: "inbound", Detail: "+14255550101 of contoso"}, {Rule: "teams", Detail: "sip.pstnhub.test:5061 is up"}, {Rule: "failsafe", Detail: "+12065550199 by carrier-east"}},
+		Legs:  []tandem.LegRecord{leg(tandem.Phone, true), leg(tandem.OperatorConnect, true)}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		Assembler{}.Rows(fact)
 	}
 }

@@ -147,12 +147,13 @@ func correlationOf(payload []byte) (id uuid.UUID) {
 	return id
 }
 
-// decodePayload reads what appendPayload wrote, into fresh memory.
+// decodePayload reads what appendPayload wrote, into fresh memory: one copy of
+// the payload, of which all strings of the call are parts.
 func decodePayload(p []byte) (seq uint64, at time.Time, c tandem.CallRecord, err error) {
 	if len(p) < prefixSize || p[0] != codecVersion {
 		return 0, at, c, errCodec
 	}
-	d := decoder{b: p[1:]}
+	d := decoder{b: p[1:], text: string(p)}
 	seq = d.u64()
 	at = d.time()
 	copy(c.Correlation[:], d.bytes(16))
@@ -191,8 +192,9 @@ func decodePayload(p []byte) (seq uint64, at time.Time, c tandem.CallRecord, err
 
 // decoder consumes b; once bad it returns zero values, so that callers check once.
 type decoder struct {
-	b   []byte
-	bad bool
+	b    []byte
+	text string // what b is the end of
+	bad  bool
 }
 
 func (d *decoder) bytes(n int) []byte {
@@ -253,7 +255,8 @@ func (d *decoder) string() string {
 		d.bad = true
 		return ""
 	}
-	return string(d.bytes(int(n)))
+	at := len(d.text) - len(d.b)
+	return d.text[at : at+len(d.bytes(int(n)))]
 }
 
 func (d *decoder) leg(l *tandem.LegRecord) {
