@@ -29,7 +29,9 @@ func (s *session) media(ctx context.Context) error {
 		newProxied,
 	}
 	if s.tandem2 != "" {
-		systems = append(systems, func() system { return &node{title: "tandem2 TLS", program: s.tandem2, library: s.library, secure: true} })
+		systems = append(systems, func() system {
+			return &node{title: "tandem2 TLS", program: s.tandem2, library: s.library, secure: true}
+		})
 	}
 	var all []talked
 	var titles []string
@@ -118,10 +120,10 @@ func (s *session) relay(ctx context.Context) error {
 // talk sets the calls up, lets them talk and hangs up.
 func (s *session) talk(ctx context.Context, sys system) (talked, error) {
 	t := talked{System: sys.name()}
+	defer sys.stop()
 	if err := sys.start(ctx, s.rig); err != nil {
 		return t, err
 	}
-	defer sys.stop()
 	args := append(between(s.rig, sys), "-rate", "100", "-calls", strconv.Itoa(mediaCalls), "-talk", strconv.Itoa(s.seconds)+"s")
 	for _, pid := range sys.pids() {
 		args = append(args, "-pid", strconv.Itoa(pid))

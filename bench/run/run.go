@@ -81,10 +81,10 @@ func carry(ctx context.Context, r *rig, s system, d driver, l load, label string
 		return out, err
 	}
 	defer d.close()
+	defer s.stop()
 	if err := s.start(ctx, r); err != nil {
 		return out, err
 	}
-	defer s.stop()
 	warmed, err := d.place(ctx, warmUp)
 	if err != nil {
 		return out, fmt.Errorf("%s: warm-up: %w", s.name(), err)

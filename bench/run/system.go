@@ -21,7 +21,7 @@ type system interface {
 	// settle returns when everything that the calls so far cause is done, and
 	// what the system itself counted.
 	settle(ctx context.Context) (counts, error)
-	stop()
+	stop() // also after a start that failed
 }
 
 // counts is what a system says about itself.

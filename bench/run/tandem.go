@@ -95,7 +95,8 @@ func (n *node) customers(r *rig, text string) string {
 
 func (n *node) start(ctx context.Context, r *rig) error {
 	var err error
-	if n.dir, err = r.folder(n.title); err != nil {
+	n.api, n.warm = nil, nodeStatus{}
+	if n.dir, err = r.folder(strings.ReplaceAll(n.title, " ", "-")); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(n.dir, "tandem.yaml"), []byte(n.settings(r)), 0o644); err != nil {
