@@ -38,6 +38,7 @@ type plan struct {
 	tandem2  string
 	net      string
 	out      string
+	doc      string
 }
 
 func main() {
@@ -67,6 +68,7 @@ func parse(args []string) (*plan, error) {
 	f.StringVar(&p.tandem2, "tandem2", "", "a second tandem binary, measured as system tandem2 after tandem")
 	f.StringVar(&p.net, "net", "", "first three bytes of the loopback addresses; without it they follow the process number")
 	f.StringVar(&p.out, "out", "", "file that gets the report besides standard output")
+	f.StringVar(&p.doc, "doc", "", "document whose figures are replaced by this run's")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -120,6 +122,11 @@ type session struct {
 	raw     []string // every run as JSON, for who wants to compute further
 	library string
 	broken  int // runs without a result
+
+	machine    string
+	highest    []result // the highest clean run of each system
+	talks      []talked
+	relayTable string // of bench/media
 }
 
 // section is one part of the report.
@@ -160,7 +167,8 @@ func (p *plan) measure(ctx context.Context) error {
 	}
 	defer os.RemoveAll(s.rig.work)
 	began := time.Now()
-	s.say("machine: %s", machine(s.rig.root))
+	s.machine = machine(s.rig.root)
+	s.say("machine: %s", s.machine)
 	s.say("begun: %s", began.UTC().Format("2006-01-02 15:04 UTC"))
 	s.say("command: go run ./bench/run %s", strings.Join(os.Args[1:], " "))
 	for _, part := range sections() {
@@ -176,6 +184,11 @@ func (p *plan) measure(ctx context.Context) error {
 	}
 	s.say("\n## raw\n\n```\n%s\n```", strings.Join(s.raw, "\n"))
 	s.say("\ntook %s", time.Since(began).Round(time.Second))
+	if p.doc != "" {
+		if err := s.writeFigures(p.doc); err != nil {
+			return err
+		}
+	}
 	if s.broken > 0 {
 		return fmt.Errorf("%d runs broke, see above", s.broken)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,14 +34,9 @@ func (s *session) media(ctx context.Context) error {
 			return &node{title: "tandem2 TLS", program: s.tandem2, library: s.library, secure: true}
 		})
 	}
-	var all []talked
-	var titles []string
-	for round := range s.rounds {
+	for range s.rounds {
 		for _, system := range systems {
 			t, err := s.talk(ctx, system())
-			if round == 0 {
-				titles = append(titles, t.System)
-			}
 			if err != nil {
 				s.broken++
 				s.say("  broken: %v", err)
@@ -49,32 +45,46 @@ func (s *session) media(ctx context.Context) error {
 				}
 				continue
 			}
-			all = append(all, t)
+			s.talks = append(s.talks, t)
 			s.note(t)
-			s.say("  %-16s %.2f us a packet, %.0f packets/s, lost %.3f %%, delay p50 %.0f p99 %.0f us", t.System, t.CPU, float64(t.Heard)/t.Window,
-				100*float64(t.Sent-t.Heard)/float64(max(t.Sent, 1)), t.DelayP50, t.DelayP99)
+			s.say("  %-16s %.2f us a packet, %.0f packets/s, lost %.3f %%, delay p50 %.0f p99 %.0f us", t.System, t.CPU, float64(t.Heard)/t.Window, t.lost(), t.DelayP50, t.DelayP99)
 		}
 	}
 	s.say("\n| %d calls, 20 ms both ways | CPU us per packet min / **med** / max | lost %% | bad tags | delay p50 / p99 us | RSS MB |\n|---|---|---|---|---|---|", mediaCalls)
-	for _, title := range titles {
+	s.mediaLines(func(title string, low, med, high, lost, bad, p50, p99, memory float64) {
+		s.say("| %s | %.2f / **%.2f** / %.2f | %.3f | %.0f | %.0f / %.0f | %.0f |", title, low, med, high, lost, bad, p50, p99, memory)
+	})
+	return s.relay(ctx)
+}
+
+// lost is the share of packets that did not come out again, in percent.
+func (t talked) lost() float64 { return 100 * float64(t.Sent-t.Heard) / float64(max(t.Sent, 1)) }
+
+// mediaLines gives the figures of each system's media runs.
+func (s *session) mediaLines(line func(title string, low, med, high, lost, bad, p50, p99, memory float64)) {
+	var done []string
+	for _, first := range s.talks {
+		if slices.Contains(done, first.System) {
+			continue
+		}
+		done = append(done, first.System)
 		get := func(value func(talked) float64) (low, middle, high float64) {
 			var values []float64
-			for _, t := range all {
-				if t.System == title {
+			for _, t := range s.talks {
+				if t.System == first.System {
 					values = append(values, value(t))
 				}
 			}
 			return spread(values)
 		}
 		low, med, high := get(func(t talked) float64 { return t.CPU })
-		_, lost, _ := get(func(t talked) float64 { return 100 * float64(t.Sent-t.Heard) / float64(max(t.Sent, 1)) })
+		_, lost, _ := get(talked.lost)
 		_, _, bad := get(func(t talked) float64 { return float64(t.Bad) })
 		_, p50, _ := get(func(t talked) float64 { return t.DelayP50 })
 		_, p99, _ := get(func(t talked) float64 { return t.DelayP99 })
 		_, memory, _ := get(func(t talked) float64 { return float64(t.RSS) / 1024 })
-		s.say("| %s | %.2f / **%.2f** / %.2f | %.3f | %.0f | %.0f / %.0f | %.0f |", title, low, med, high, lost, bad, p50, p99, memory)
+		line(first.System, low, med, high, lost, bad, p50, p99, memory)
 	}
-	return s.relay(ctx)
 }
 
 // relay runs bench/media with our binaries and copies its report.
@@ -112,6 +122,9 @@ func (s *session) relay(ctx context.Context) error {
 			s.raw = append(s.raw, strings.TrimSpace(line))
 		} else {
 			s.say("%s", strings.TrimRight(line, "\n"))
+			if !strings.HasPrefix(line, "#") {
+				s.relayTable += line
+			}
 		}
 	}
 	return nil

@@ -58,28 +58,23 @@ func (s *session) teamsCalls(ctx context.Context) error {
 			return &node{title: "tandem2 TLS", program: s.tandem2, library: s.library, secure: true}
 		})
 	}
-	var titles []string
-	for round := range s.rounds {
-		for i, rate := range s.rates {
+	for range s.rounds {
+		for _, rate := range s.rates {
 			for _, system := range systems {
-				sys := system()
-				if round == 0 && i == 0 {
-					titles = append(titles, sys.name())
-				}
-				if _, err := s.once(ctx, sys, &generator{}, load{rate, rate * min(s.seconds, 6), time.Second}, "teams"); err != nil {
+				if _, err := s.once(ctx, system(), &generator{}, load{rate, rate * min(s.seconds, 6), time.Second}, "teams"); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	s.table("teams", titles)
+	s.table("teams", titles(s.of("teams")))
 	return nil
 }
 
 // climb looks for the highest rate without a fault, on one core.
 func (s *session) climb(ctx context.Context) error {
 	for _, name := range s.systems {
-		highest := 0
+		highest := result{System: name}
 		for _, rate := range s.rungs {
 			sys, err := s.system(name)
 			if err != nil {
@@ -92,9 +87,10 @@ func (s *session) climb(ctx context.Context) error {
 			if !r.clean() {
 				break
 			}
-			highest = rate
+			highest = r
 		}
-		s.say("%s: highest clean rate %d calls/s (of the rungs %v)\n", name, highest, s.rungs)
+		s.highest = append(s.highest, highest)
+		s.say("%s: highest clean rate %d calls/s (of the rungs %v)\n", name, highest.Rate, s.rungs)
 	}
 	return nil
 }
@@ -116,7 +112,7 @@ func (s *session) memory(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.say("%s: %.1f KB per held call\n", r.System, float64(r.PeakKB-r.IdleKB)/calls)
+		s.say("%s: %.1f KB per held call\n", r.System, perHeld(r))
 	}
 	return nil
 }

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestFiguresTakeTheirPlace: the block between the markers is replaced, what
+// stands around it stays, and again.
+func TestFiguresTakeTheirPlace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "page.md")
+	if err := os.WriteFile(file, []byte("before\n"+figuresBegin+"\nold\n"+figuresEnd+"\nafter\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &session{plan: &plan{rounds: 2, rates: []int{200}, rungs: []int{500}, systems: []string{"tandem", "sipgo", "floor"}}, machine: "a machine"}
+	for _, c := range []float64{500, 600, 550} {
+		s.runs = append(s.runs, result{System: "tandem", Load: "udp", Rate: 200, Calls: 10, CPU: c, heard: heard{OK: 10, P99: 3}, counts: counts{Rows: 20, Facts: 30}})
+		s.runs = append(s.runs, result{System: "sipgo", Load: "udp", Rate: 200, Calls: 10, CPU: 2 * c, heard: heard{OK: 10, P99: 2}})
+		s.runs = append(s.runs, result{System: "floor", Load: "udp", Rate: 200, Calls: 10, CPU: c / 2, heard: heard{OK: 10, P99: 1}})
+	}
+	s.runs = append(s.runs, result{System: "tandem", Load: "held", Rate: 200, Calls: 1000, IdleKB: 40000, PeakKB: 60000})
+	s.highest = []result{{System: "tandem", Rate: 500, CPU: 400}}
+	s.talks = []talked{{System: "tandem TLS", placed: placed{CPU: 9, Sent: 1000, Heard: 999}}}
+	s.relayTable = "system mode\nc paced\n"
+	for range 2 {
+		if err := s.writeFigures(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	for _, want := range []string{"before\n", "\nafter\n", "| 200 | tandem | 500 / **550** / 600 | 0.50 |", "set-up p99 2.0 ms more", "60 rows of 30 answered calls, 90 facts",
+		"| tandem | 39 | 20.0 |", "| tandem | 500 | 400 |", "| tandem TLS | 9.00 / **9.00** / 9.00 | 0.100 |", "c paced"} {
+		if strings.Count(page, want) != 1 {
+			t.Errorf("%q stands there %d times:\n%s", want, strings.Count(page, want), page)
+		}
+	}
+	if strings.Contains(page, "\nold\n") {
+		t.Error("old figures are left")
+	}
+	if err := os.WriteFile(file, []byte("no markers"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s.writeFigures(file) == nil {
+		t.Error("a page without markers is taken")
+	}
+}
