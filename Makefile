@@ -7,7 +7,7 @@ RATE_CASES ?= 10000000
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -X main.version=$(VERSION)
 
-.PHONY: menu run test test-short race lint fuzz torture sim media failsafe bench budgets microbench rate-proof golden build setup setup-test setup-bench clean
+.PHONY: menu run test test-short race lint fuzz torture sim media failsafe bench budgets bench-media microbench rate-proof golden build setup setup-test setup-bench clean
 
 menu: ## print this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ budgets: ## the allocation budgets of the hot paths: packet, prefix, price, plan
 
 failsafe: setup ## 1,000 calls into every way in which Microsoft can fail, timed (20 min; CALLS=100: 8 min)
 	@scripts/failsafe.sh
+
+bench-media: setup-bench build ## CPU per relayed packet beside bare loops in Go and C and rtpengine (5 min)
+	$(GO) run ./bench/media -tandem $(BIN) $(ARGS)
 
 microbench: ## the benchmarks beside the code
 	$(GO) test -run '^$$' -bench . -benchmem ./...
