@@ -47,6 +47,7 @@ type Outgoing struct {
 	Placed    time.Time
 	Answered  time.Time
 	cancelled bool
+	byed      bool // BYE instead of CANCEL was answered
 	branch    string
 	invite    []byte
 	excuse    func() bool
@@ -139,7 +140,12 @@ func (o *Outgoing) earlyBye() {
 	}
 	o.seq++
 	branch := o.p.newBranch()
-	o.p.send("BYE", branch, o.request("BYE", branch, o.seq, nil, ""), func(*gosip.Response) {}, nil)
+	o.p.send("BYE", branch, o.request("BYE", branch, o.seq, nil, ""), func(r *gosip.Response) {
+		if r.StatusCode < 300 { // the dialog is over, also when a 200 to the INVITE crosses
+			o.byed = true
+			o.end()
+		}
+	}, nil)
 }
 
 // response takes a response to the INVITE.
@@ -172,7 +178,7 @@ func (o *Outgoing) response(r *gosip.Response) {
 	if first {
 		o.note(r)
 		o.Final, o.Up, o.Answered = 200, true, o.p.w.Now
-		if o.Over { // given up already; the core hears it by BYE
+		if o.Over && !o.byed { // given up already; the core hears it by BYE
 			o.Over = false
 			o.p.w.After(0, o.HangUp)
 		}
