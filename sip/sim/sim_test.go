@@ -13,7 +13,7 @@ import (
 var (
 	seeds = flag.Uint64("seeds", 16, "how many seeds TestSim runs")
 	seed  = flag.Uint64("seed", 0, "run this one seed only")
-	calls = flag.Int("calls", 400, "calls per seed")
+	calls = flag.Int("calls", 1000, "calls per seed")
 	show  = flag.Bool("ladder", false, "print the whole ladder of -seed")
 )
 
@@ -29,7 +29,7 @@ func weatherOf(seed uint64) sim.Weather {
 func TestSim(t *testing.T) {
 	first, last, n := uint64(1), *seeds, *calls
 	if testing.Short() {
-		n, last = min(n, 150), min(last, 8)
+		n, last = min(n, 300), min(last, 8)
 	}
 	if *seed != 0 {
 		first, last = *seed, *seed
