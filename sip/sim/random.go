@@ -138,6 +138,10 @@ func (r *Random) place() {
 		spec.Extra += "Session-Expires: " + strconv.Itoa(90+r.Pick(120)) + [...]string{"", ";refresher=uac", ";refresher=uas"}[r.Pick(3)] + "\r\n"
 	}
 	spec.Then = r.then()
+	if r.chance(0.05) { // no offer: the answer comes with the ACK, or nonsense, or nothing does
+		spec.SDP = []byte{}
+		spec.AckSDP = [][]byte{nil, nil, nil, {}, []byte("v=0\r\nm=nonsense\r\n")}[r.Pick(5)]
+	}
 	if r.chance(0.02) {
 		from.CallWith(spec, r.spoilRequest())
 		return
