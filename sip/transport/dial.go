@@ -76,6 +76,7 @@ func (t *Transport) dialOne(ctx context.Context, share time.Duration, key poolKe
 		return nil, err
 	}
 	tune(nc)
+	nc = direct(nc)
 	if key.transport != tandem.TLS {
 		return nc, nil
 	}

@@ -68,6 +68,7 @@ func reset(nc net.Conn) {
 func (l *listener) welcome(nc net.Conn, source netip.AddrPort) {
 	t := l.t
 	tune(nc)
+	nc = direct(nc)
 	var cert *x509.Certificate
 	if l.cfg.Transport == tandem.TLS {
 		secured := tls.Server(nc, t.serverTLS(l.cfg.Certificate, source, l.local))

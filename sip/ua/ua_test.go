@@ -319,7 +319,7 @@ func TestLate2xx(t *testing.T) {
 }
 
 func TestNobodyThere(t *testing.T) {
-	a, al, bl, _ := pair(t, tandem.UDP, Config{T1: 5 * time.Millisecond}, Config{Filter: func(*Message) bool { return false }})
+	a, al, bl, _ := pair(t, tandem.UDP, Config{T1: 20 * time.Millisecond}, Config{Filter: func(*Message) bool { return false }})
 	call, err := a.Invite(ctx(t), Target{Transport: tandem.UDP, Addr: bl.Addr()}, invite(al, bl))
 	if err != nil {
 		t.Fatal(err)
