@@ -183,6 +183,7 @@ func (l *underLoad) finish(t *testing.T) (failed []time.Time) {
 	if len(callers) != l.total {
 		t.Errorf("SIPp called %d times, want %d", len(callers), l.total)
 	}
+	l.s.checkNothingLeft(t)
 	rows := l.s.rows(t, tandem.CDRFilter{Connected: true})
 	// A 200 that came on its second try makes SIPp's call shorter than ours, so
 	// lengths are TestLoadBothDirections' to compare.
@@ -192,7 +193,7 @@ func (l *underLoad) finish(t *testing.T) (failed []time.Time) {
 	}
 	for id, call := range callers {
 		if call.answered > 0 && !connected[id] {
-			t.Errorf("no connected row for SIPp's call %s", id)
+			t.Errorf("no connected row for SIPp's call %s: %s", id, l.s.describe(t, id))
 		}
 	}
 	if want := 2 * (l.total + out.Answered); len(rows) != want {
@@ -206,6 +207,18 @@ func (l *underLoad) finish(t *testing.T) (failed []time.Time) {
 		}
 	}
 	return failed
+}
+
+// describe says what is on record of a call, by its SIP Call-ID.
+func (s *stage) describe(t *testing.T, id string) string {
+	t.Helper()
+	said := "nothing on record"
+	for _, r := range s.rows(t, tandem.CDRFilter{}) {
+		if r.SIPCallID == id {
+			said = fmt.Sprintf("attempt %d, %s, SIP %d, released by %s, %q, %d ms, connected %v, recovered %v, invited %s", r.Attempt, r.Disposition, r.SIPCode, r.ReleasedBy, r.Reason, r.DurationMs, r.Connected, r.Recovered, r.InviteTime)
+		}
+	}
+	return said
 }
 
 // sender counts what an attacker sent.

@@ -222,6 +222,7 @@ func (c *conn) read() {
 				break
 			}
 			if ferr != nil {
+				c.pace(m.head, 0) // 64 KB and a new connection each time are the dearest refusal
 				c.finish(c.t.refuse(flow, m.head, ferr))
 				return
 			}

@@ -14,3 +14,6 @@ func tune(nc net.Conn) {
 		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
 	}
 }
+
+// forceBuffer is Linux's.
+func forceBuffer(*net.UDPConn, int) {}

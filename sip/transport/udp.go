@@ -30,6 +30,7 @@ func newUDPSocket(t *Transport, address netip.AddrPort) (*udpSocket, error) {
 	// The kernel may grant less; a burst is then lost and sent again by its senders.
 	_ = pc.SetReadBuffer(t.cfg.UDPBuffer)
 	_ = pc.SetWriteBuffer(t.cfg.UDPBuffer)
+	forceBuffer(pc, t.cfg.UDPBuffer)
 	io, err := newPacketConn(pc)
 	if err != nil {
 		pc.Close()
