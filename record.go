@@ -81,6 +81,19 @@ type LegRecord struct {
 	SRTP  bool
 	RX    StreamStats // packets received from this leg's peer
 	TX    StreamStats // packets sent to it
+
+	// Dialog is set in answer and checkpoint facts of connected legs only.
+	Dialog *DialogRecord
+}
+
+// DialogRecord is what a BYE needs (RFC 3261 12.2.1.1), so that the node can
+// release, when it is up again, the calls that a crash cut.
+type DialogRecord struct {
+	LocalTag, RemoteTag string
+	Local, Remote       string   // name-addr of From and To of our requests, without tag
+	Target              string   // the peer's Contact URI
+	Routes              []string // "<uri>" in the order of our Route headers
+	LocalSeq            uint32   // at least the last CSeq that we sent then
 }
 
 // Connected reports whether the leg was answered.

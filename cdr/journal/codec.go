@@ -14,7 +14,11 @@ import (
 
 // codecVersion is the first byte of every payload. A reader knows all versions
 // ever written; a change of the layout below takes the next number.
-const codecVersion = 1
+//
+// Version 2 ends with the dialogs of connected legs; version 1 has none.
+const codecVersion = 2
+
+func knownVersion(v byte) bool { return v == 1 || v == codecVersion }
 
 // Limits of one record. A longer string is cut at a rune, further legs and
 // trace steps are left out: hostile headers must not grow the journal.
@@ -65,7 +69,7 @@ func appendPayload(b []byte, at time.Time, c *tandem.CallRecord) []byte {
 	for i := range legs {
 		b = appendLeg(b, &legs[i])
 	}
-	return b
+	return appendDialogs(b, legs)
 }
 
 func appendLeg(b []byte, l *tandem.LegRecord) []byte {
@@ -150,7 +154,7 @@ func correlationOf(payload []byte) (id uuid.UUID) {
 // decodePayload reads what appendPayload wrote, into fresh memory: one copy of
 // the payload, of which all strings of the call are parts.
 func decodePayload(p []byte) (seq uint64, at time.Time, c tandem.CallRecord, err error) {
-	if len(p) < prefixSize || p[0] != codecVersion {
+	if len(p) < prefixSize || !knownVersion(p[0]) {
 		return 0, at, c, errCodec
 	}
 	d := decoder{b: p[1:], text: string(p)}
@@ -183,6 +187,9 @@ func decodePayload(p []byte) (seq uint64, at time.Time, c tandem.CallRecord, err
 		for i := range c.Legs {
 			d.leg(&c.Legs[i])
 		}
+	}
+	if p[0] >= 2 {
+		d.dialogs(c.Legs)
 	}
 	if d.bad || len(d.b) != 0 {
 		return 0, time.Time{}, tandem.CallRecord{}, errCodec

@@ -43,6 +43,34 @@ func TestDecodeOfEveryCutPayloadIsAnError(t *testing.T) {
 	}
 }
 
+// Version 1 had no dialogs: journals of before are read on.
+func TestVersionOneIsReadOn(t *testing.T) {
+	c := sampleCall(1)
+	for i := range c.Legs {
+		c.Legs[i].Dialog = nil
+	}
+	b := appendPayload(nil, noon, c)
+	b = b[:len(b)-1]
+	b[0] = 1
+	_, _, got, err := decodePayload(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(*c, got); d != "" {
+		t.Fatal(d)
+	}
+}
+
+// Half a Contact is no address: a dialog that does not fit is left out, the call stays.
+func TestDialogThatDoesNotFitIsLeftOut(t *testing.T) {
+	c := sampleCall(1)
+	c.Legs[0].Dialog.Target = "sip:" + strings.Repeat("x", 2000)
+	_, _, got, err := decodePayload(appendPayload(nil, noon, c))
+	if err != nil || got.Legs[0].Dialog != nil || got.Legs[2].Dialog == nil {
+		t.Fatalf("%v: %+v", err, got.Legs)
+	}
+}
+
 func FuzzDecodePayload(f *testing.F) {
 	f.Add(appendPayload(nil, noon, sampleCall(1)))
 	f.Add(appendPayload(nil, time.Time{}, &tandem.CallRecord{}))

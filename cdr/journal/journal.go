@@ -52,6 +52,7 @@ type Journal struct {
 	missing           atomic.Uint64
 	delivered         atomic.Uint64
 	recovery          Recovery
+	cut               []tandem.CallRecord
 	reserved          bool // the reserve file exists; writer only
 
 	wake, sync, hurry chan struct{}
@@ -117,6 +118,7 @@ func Open(cfg Config, deps Deps) (*Journal, error) {
 		}
 		j.Record(0, tandem.FactEnd, deps.Clock(), &orphans[i])
 	}
+	j.cut = orphans
 	j.mu.Lock()
 	j.ready = true
 	j.mu.Unlock()
@@ -251,6 +253,15 @@ var ErrClosed = errors.New("journal: closed")
 
 // Recovered is what Open found and did.
 func (j *Journal) Recovered() Recovery { return j.recovery }
+
+// TakeCut hands out, once, the calls that Open ended: their far ends may still be up.
+func (j *Journal) TakeCut() []tandem.CallRecord {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	calls := j.cut
+	j.cut = nil
+	return calls
+}
 
 // Stats reads the counters.
 func (j *Journal) Stats() Stats {

@@ -38,11 +38,14 @@ func sampleCall(n int) *tandem.CallRecord {
 		Legs: []tandem.LegRecord{
 			{Technology: tandem.Phone, Network: "Carrier East", Trunk: "carrier-east", Endpoint: "192.0.2.10:5060", SIPCallID: "a84b4c76e66710@pc33", From: "+12065550123", To: "+14255550100",
 				SetupTime: noon, RingTime: noon.Add(time.Second), AnswerTime: noon.Add(2 * time.Second), Codec: "PCMU",
-				RX: tandem.StreamStats{Packets: 3000, Bytes: 480000, Lost: 3, JitterMicros: 800, LastSeen: noon.Add(time.Minute)}},
+				RX: tandem.StreamStats{Packets: 3000, Bytes: 480000, Lost: 3, JitterMicros: 800, LastSeen: noon.Add(time.Minute)},
+				Dialog: &tandem.DialogRecord{LocalTag: "a1", RemoteTag: "1928301774", Local: "<sip:+14255550100@192.0.2.1>", Remote: `"Anna" <sip:+12065550123@192.0.2.10>`,
+					Target: "sip:+12065550123@192.0.2.10:5060;transport=udp", Routes: []string{"<sip:edge.example.test;lr>", "<sip:core.example.test;lr>"}}},
 			{Technology: tandem.OperatorConnect, Network: "Operator Connect", Trunk: "teams", Endpoint: "sip.example.test:5061", SIPCallID: "x1", From: "+12065550123", To: "+14255550100",
 				SetupTime: noon, ReleaseTime: noon.Add(time.Second), Outcome: tandem.OutcomeStatus, Status: 503, Cause: 41, ReasonText: "busy \"here\"\r\n", ReleasedBy: tandem.ReleasedByCallee, Disposition: tandem.Congestion},
 			{Technology: tandem.OperatorConnect, Network: "Operator Connect", Trunk: "teams", Endpoint: "sip2.example.test:5061", SIPCallID: "x2", From: "+12065550123", To: "+14255550100",
-				SetupTime: noon.Add(time.Second), AnswerTime: noon.Add(2 * time.Second), Outcome: tandem.OutcomeAnswered, Status: 200, Codec: "PCMU", SRTP: true},
+				SetupTime: noon.Add(time.Second), AnswerTime: noon.Add(2 * time.Second), Outcome: tandem.OutcomeAnswered, Status: 200, Codec: "PCMU", SRTP: true,
+				Dialog: &tandem.DialogRecord{LocalTag: "b1", RemoteTag: "x9", Local: "<sip:+12065550123@sbc.example.test>", Remote: "<sip:+14255550100@sip2.example.test>", Target: "sip:api@sip2.example.test:443", LocalSeq: 7}},
 		},
 		Checkpoint: noon.Add(30 * time.Second),
 	}

@@ -108,7 +108,7 @@ func (s *scanner) frameAt(off int64) (tandem.FactKind, []byte, int, error) {
 	}
 	// Cheap checks first: while looking for the next frame in damaged bytes, a
 	// random length must not make us read and sum up megabytes at every step.
-	if len(b) < frameHead+prefixSize || b[frameHead] != codecVersion || seqOf(b[frameHead:]) <= s.seq || seqOf(b[frameHead:])-s.seq > maxLeap {
+	if len(b) < frameHead+prefixSize || !knownVersion(b[frameHead]) || seqOf(b[frameHead:]) <= s.seq || seqOf(b[frameHead:])-s.seq > maxLeap {
 		return 0, nil, 0, errNoFrame
 	}
 	kind, payload, size, state := parseFrame(b)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 
 	"tandem"
+	"tandem/cdr/journal"
 )
 
 // Config is tandem.yaml: what one node needs to start. Customers, trunks,
@@ -80,6 +82,8 @@ type RoutingConfig struct {
 type RecordsConfig struct {
 	SyncEvery       time.Duration `yaml:"sync_every"`       // longest time between a fact and its fsync
 	CheckpointEvery time.Duration `yaml:"checkpoint_every"` // of long calls: a crash loses at most this much of their media counters
+
+	fs journal.FS // nil: the true file system; tests put faults in front of it
 }
 
 // ClickHouseConfig says where rows go.
@@ -92,6 +96,8 @@ type ClickHouseConfig struct {
 	PasswordFile string   `yaml:"password_file"`
 	TLS          bool     `yaml:"tls"`
 	Cluster      string   `yaml:"cluster"`
+
+	wrap func(http.RoundTripper) http.RoundTripper // tests put faults in front of the embedded engine
 }
 
 // HTTPConfig is the API and portal.

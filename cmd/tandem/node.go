@@ -81,6 +81,7 @@ func StartNode(ctx context.Context, config Config, log *slog.Logger) (*Node, err
 		{"HTTP", n.startHTTP},
 		{"profiles", n.startProfiles},
 		{"signalling sockets", func(context.Context) error { return n.transport.Serve(n.engine) }},
+		{"release of cut calls", n.releaseCut},
 	}
 	for _, step := range steps {
 		if err := step.run(background); err != nil {
@@ -128,7 +129,7 @@ func (n *Node) openData(ctx context.Context) error {
 	}
 	settings.Floor = read
 	settings.SyncEvery, settings.CheckpointEvery = n.config.Records.SyncEvery, n.config.Records.CheckpointEvery
-	n.journal, err = journal.Open(settings, journal.Deps{Logger: n.log, Delivered: func(call *tandem.CallRecord) bool {
+	n.journal, err = journal.Open(settings, journal.Deps{Logger: n.log, FS: n.config.Records.fs, Delivered: func(call *tandem.CallRecord) bool {
 		return n.store.Booked(ctx, call, stored)
 	}})
 	if err != nil {

@@ -92,6 +92,9 @@ func (n *Node) openClickHouse(ctx context.Context) (cdr.Sink, error) {
 		n.chdb = supervisor
 		n.goRun(func() { supervisor.Run(ctx) })
 		settings.Transport = supervisor.RoundTripper()
+		if wrap := n.config.ClickHouse.wrap; wrap != nil {
+			settings.Transport = wrap(settings.Transport)
+		}
 	case "server":
 		settings.Addrs = n.config.ClickHouse.Addresses
 		if n.config.ClickHouse.TLS {

@@ -106,6 +106,14 @@ func (n *Node) startSIP(context.Context) error {
 	return nil
 }
 
+// releaseCut hangs up, in the background, the calls that a crash cut.
+func (n *Node) releaseCut(ctx context.Context) error {
+	if calls := n.journal.TakeCut(); len(calls) > 0 {
+		n.goRun(func() { n.engine.ReleaseRecovered(ctx, calls) })
+	}
+	return nil
+}
+
 // hangUp ends the calls in progress and the shards.
 func (n *Node) hangUp() {
 	n.monitor.Drain(true)

@@ -52,6 +52,7 @@ type Stats struct {
 	Refused                  uint64 // calls refused by Drain or MaxCalls
 	Retransmits              uint64 // messages that we sent again
 	Absorbed                 uint64 // retransmissions received and answered or dropped
+	Recovered                uint64 // dialogs released that a crash before this process had cut
 	LateAnswers              uint64 // 2xx of abandoned attempts or other forks: ACKed and released
 	Stray                    uint64 // responses that belong to nothing
 	Stateless                uint64 // answers without a transaction: the trunk has too many of them

@@ -20,6 +20,7 @@ type net struct {
 	teams    [3]*sim.Peer
 	failover *sim.Peer
 	plan     tandem.Plan
+	trunks   []core.TrunkView
 }
 
 func outcomes(words ...string) tandem.OutcomeSet {
@@ -38,8 +39,9 @@ var (
 func newNet(t *testing.T, cfg sim.Config) *net {
 	t.Helper()
 	n := &net{World: sim.New(cfg)}
-	n.AddTrunk(core.TrunkView{Trunk: tandem.Trunk{ID: "carrier", Kind: tandem.TrunkCarrier, Network: "Carrier East", Transport: tandem.UDP,
+	n.trunks = append(n.trunks, core.TrunkView{Trunk: tandem.Trunk{ID: "carrier", Kind: tandem.TrunkCarrier, Network: "Carrier East", Transport: tandem.UDP,
 		FQDN: "sbc.example.com", SendPAI: true, SendDiversion: true, SendHistoryInfo: true, Relay183: true}, ViaHost: "192.0.2.1", ViaPort: 5060})
+	n.AddTrunk(n.trunks[0])
 	n.carrier = n.AddPeer("carrier", "192.0.2.10:5060", tandem.UDP)
 	n.failover = n.AddPeer("carrier", "192.0.2.30:5060", tandem.UDP)
 	tv := core.TrunkView{Trunk: tandem.Trunk{ID: "teams", Kind: tandem.TrunkTeams, Network: "Operator Connect", Transport: tandem.TLS,
@@ -49,6 +51,7 @@ func newNet(t *testing.T, cfg sim.Config) *net {
 		tv.Endpoints = append(tv.Endpoints, tandem.Endpoint{Host: []string{"sip", "sip2", "sip3"}[i] + ".pstnhub.test", Port: 5061, Address: n.teams[i].Addr.Addr()})
 	}
 	n.AddTrunk(tv)
+	n.trunks = append(n.trunks, tv)
 	n.plan = tandem.Plan{
 		Direction: tandem.Inbound, Account: "acme", DID: "+14255550100", PlanKind: tandem.Metered, From: "+12065550111", To: "+14255550100",
 		FailsafeOn: failsafeOn, FailsafeNumber: "+14255559999", SilenceBound: 4 * time.Second,

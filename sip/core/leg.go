@@ -48,6 +48,7 @@ type Leg struct {
 	due      bool // BYE leaves as soon as the ACK came
 	gaveUp   bool // attempt abandoned or call over: an answer is released at once
 	settled  bool // its record is final
+	cut      bool // orphan of a call that a crash cut
 	retried  bool // INVITE was sent again after 422
 	alerted  bool // an 18x came
 	answered time.Duration
@@ -60,6 +61,7 @@ type Leg struct {
 	watch             timer  // next look at whether the peer lives
 
 	session session
+	noted   tandem.DialogRecord // what the last fact says of the dialog
 }
 
 // newLeg numbers a leg and files it.
@@ -186,6 +188,8 @@ func (l *Leg) release() {
 	cause, text := tandem.CauseNormalClearing, ""
 	if l.call != nil {
 		cause, text = l.call.released.cause, l.call.released.text
+	} else if l.cut {
+		cause, text = tandem.CauseTemporaryFailure, recoveredText
 	}
 	if l.state != legUp {
 		return

@@ -64,6 +64,7 @@ func endpointName(ep tandem.Endpoint) string {
 // journal writes a fact.
 func (c *Call) journal(kind tandem.FactKind) {
 	c.rec.Checkpoint = c.moment()
+	c.noteDialogs(kind)
 	c.core.deps.Output.Record(kind, c.core.wall, &c.rec)
 }
 

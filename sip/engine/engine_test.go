@@ -45,9 +45,10 @@ func (c *scripted) Tick(time.Time)               { c.ticks.Add(1); c.next = time
 func (c *scripted) Live() []tandem.LiveCall {
 	return make([]tandem.LiveCall, len(c.events))
 }
-func (c *scripted) Stats() core.Stats                        { return core.Stats{Calls: len(c.events)} }
-func (c *scripted) Drain(on bool)                            { c.drain = on }
-func (c *scripted) Hangup(tandem.CorrelationID, string) bool { return c.shard == 1 }
+func (c *scripted) Stats() core.Stats                               { return core.Stats{Calls: len(c.events)} }
+func (c *scripted) Drain(on bool)                                   { c.drain = on }
+func (c *scripted) ReleaseRecovered(*tandem.LegRecord, tandem.Side) {}
+func (c *scripted) Hangup(tandem.CorrelationID, string) bool        { return c.shard == 1 }
 
 // wire records what is sent.
 type wire struct {

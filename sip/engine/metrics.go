@@ -40,6 +40,7 @@ func (e *Engine) Stats() Stats {
 		st.Core.Retransmits += c.Retransmits
 		st.Core.Absorbed += c.Absorbed
 		st.Core.LateAnswers += c.LateAnswers
+		st.Core.Recovered += c.Recovered
 		st.Core.Stray += c.Stray
 		st.Core.BadMessages += c.BadMessages
 		st.Core.Panics += c.Panics

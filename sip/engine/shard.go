@@ -36,6 +36,7 @@ type callCore interface {
 	Stats() core.Stats
 	Drain(on bool)
 	Hangup(id tandem.CorrelationID, reason string) bool
+	ReleaseRecovered(leg *tandem.LegRecord, side tandem.Side)
 }
 
 // timerSlice is how many events run before timers are looked at again.
