@@ -3,11 +3,12 @@ GO        ?= go
 BIN       := bin/tandem
 STATICCHECK_VERSION := v0.8.2
 FUZZTIME  ?= 5s
+SEED      ?= 0
 RATE_CASES ?= 10000000
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -X main.version=$(VERSION)
 
-.PHONY: menu run test test-short race lint fuzz torture sim media failsafe bench budgets bench-media microbench rate-proof golden build setup setup-test setup-bench clean
+.PHONY: menu run test test-short race lint crash fuzz torture sim media failsafe bench budgets bench-media microbench rate-proof golden build setup setup-test setup-bench clean
 
 menu: ## print this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +35,9 @@ lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run: gofmt -w ."; exit 1; }
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
+
+crash: setup-test ## the crash proof: kills, disk and ClickHouse faults under load (20 min; SEED=n repeats)
+	$(GO) test -timeout 40m $(WHOLE) -run '^TestCrash$$' -v -args -crash -crash.seed=$(SEED) -crash.out=$(CURDIR)/bench/results
 
 fuzz: ## every fuzz target for FUZZTIME (default 5s each; 10000x is a count)
 	@scripts/fuzz.sh $(FUZZTIME)

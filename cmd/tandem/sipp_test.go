@@ -16,11 +16,16 @@ import (
 
 // sippCall is one call in SIPp's own history.
 type sippCall struct {
-	answered, ended time.Duration // SIPp's clock; 0 = did not happen
+	answered, bye, ended time.Duration // SIPp's clock; 0 = did not happen
 }
 
-// length is the call's duration as SIPp saw it.
-func (c sippCall) length() time.Duration { return c.ended - c.answered }
+// length is the call's duration as SIPp saw it: to its own BYE, or to the one it got.
+func (c sippCall) length() time.Duration {
+	if c.bye > 0 {
+		return c.bye - c.answered
+	}
+	return c.ended - c.answered
+}
 
 // sipp is one running SIPp.
 type sipp struct {
@@ -114,9 +119,12 @@ func (s *sipp) history(t *testing.T) map[string]sippCall {
 				continue // a line cut by a kill
 			}
 			c, at := calls[id], time.Duration(ms)*time.Millisecond
-			if what == "answered" {
+			switch what {
+			case "answered":
 				c.answered = at
-			} else {
+			case "bye":
+				c.bye = at
+			default:
 				c.ended = at
 			}
 			calls[id] = c
