@@ -134,20 +134,20 @@ func (b *bank) release(p *pair, until time.Duration) {
 	b.mu.Unlock()
 }
 
-// gauge counts pairs in use, resting in quarantine, and free.
-func (b *bank) gauge(now time.Duration) (used, resting, free int) {
+// gauge counts pairs in use, resting in quarantine, bound and ready, and not bound yet.
+func (b *bank) gauge(now time.Duration) (used, resting, ready, unbound int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	used = b.used
 	for _, l := range b.lanes {
-		free += len(l.unbound)
+		unbound += len(l.unbound)
 		for _, p := range l.resting {
 			if p.until > now {
 				resting++
 			} else {
-				free++
+				ready++
 			}
 		}
 	}
-	return used, resting, free
+	return used, resting, ready, unbound
 }

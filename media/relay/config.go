@@ -33,6 +33,10 @@ type Config struct {
 	// Quarantine is how long the ports of an ended call rest: late packets of
 	// its peer must not find a new call.
 	Quarantine time.Duration
+	// Sockets bounds the open sockets, whatever the port range: each is an open
+	// file, and journal, store and connections need some too. 0 = what the system
+	// lets the process open, less 1,024.
+	Sockets int
 	// Prebind is the number of port pairs bound at the start per address.
 	Prebind int
 	// Plain uses net.UDPConn and goroutines instead of media threads.
@@ -84,7 +88,7 @@ func (c Config) Validate() error {
 	if c.Threads < 1 || c.Threads > 64 {
 		return bad("threads", fmt.Sprintf("%d media threads", c.Threads), "give 1 to 64")
 	}
-	if c.RTPTimeout < 0 || c.Quarantine < 0 || c.Prebind < 0 {
+	if c.RTPTimeout < 0 || c.Quarantine < 0 || c.Prebind < 0 || c.Sockets < 0 {
 		return bad("rtp_timeout", "a negative time or count", "give 0 or more")
 	}
 	return nil

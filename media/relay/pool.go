@@ -35,6 +35,7 @@ type Pool struct {
 	net   network
 	banks []*bank
 	mixed bool // both families
+	files files
 
 	serial  atomic.Uint64
 	shelves [shelves]shelf
@@ -65,13 +66,20 @@ func New(cfg Config, deps Deps) (*Pool, error) {
 	for i := range p.shelves {
 		p.shelves[i].sessions = map[*session]struct{}{}
 	}
+	if p.files.limit = int64(cfg.Sockets); cfg.Sockets == 0 {
+		p.files.limit = socketLimit()
+	}
+	if wanted := (int64(cfg.PortMax) - int64(cfg.PortMin) + 1) * int64(len(cfg.Addresses)); wanted > p.files.limit {
+		deps.Logger.Warn("more media ports than files may be open", "ports", wanted, "sockets", p.files.limit, "calls", p.files.limit/4,
+			"mend", "raise the limit of open files (LimitNOFILE of the unit, ulimit -n), or be content with so many calls")
+	}
 	for i, addr := range cfg.Addresses {
 		public := addr
 		if a, ok := cfg.Advertise[addr]; ok {
 			public = a
 		}
 		p.banks = append(p.banks, newBank(i, addr, public, cfg.PortMin, cfg.PortMax, cfg.Threads, binary.BigEndian.Uint64(seed[:])>>1,
-			func(b *bank, index int) (*pair, error) { return p.net.open(b, index) }))
+			p.openPair))
 		p.mixed = p.mixed || addr.Is6() != cfg.Addresses[0].Is6()
 	}
 	var err error
@@ -93,6 +101,18 @@ func New(cfg Config, deps Deps) (*Pool, error) {
 		go p.sweepLoop()
 	}
 	return p, nil
+}
+
+// openPair binds a pair within the budget of open files.
+func (p *Pool) openPair(b *bank, index int) (*pair, error) {
+	if !p.files.take() {
+		return nil, errFiles
+	}
+	pr, err := p.net.open(b, index)
+	if err != nil {
+		p.files.giveBack()
+	}
+	return pr, err
 }
 
 // now is the time since the pool's start plus 1 ns, so that 0 can stand for
@@ -190,13 +210,15 @@ func (p *Pool) Stats() Stats {
 		st.Sessions += len(sh.sessions)
 		sh.mu.Unlock()
 	}
-	now := p.now()
+	now, more := p.now(), 0
 	for _, b := range p.banks {
-		used, resting, free := b.gauge(now)
+		used, resting, ready, unbound := b.gauge(now)
 		st.Ports += 2 * used
 		st.Resting += 2 * resting
-		st.Free += 2 * free
+		st.Free += 2 * ready
+		more += 2 * unbound
 	}
+	st.Free += min(more, p.files.room())
 	return st
 }
 

@@ -439,3 +439,40 @@ func TestQuarantine(t *testing.T) {
 	}
 	s.Close()
 }
+
+// TestSocketsRunOutBeforeFiles: within a wide range of ports the budget of open
+// files is the bound; what is bound serves again.
+func TestSocketsRunOutBeforeFiles(t *testing.T) {
+	both(t, func(t *testing.T, cfg Config) {
+		cfg.Sockets = 8 // 2 calls; the range would hold 4
+		pool := newPool(t, cfg, Deps{})
+		for range 3 {
+			var open []tandem.MediaSession
+			for range 2 {
+				s, err := pool.OpenMedia(tandem.CallRef{}, tandem.MediaProfile{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				open = append(open, s)
+			}
+			if _, err := pool.OpenMedia(tandem.CallRef{}, tandem.MediaProfile{}); tandem.KindOf(err) != tandem.KindUnavailable {
+				t.Fatalf("one too many: %v", err)
+			}
+			if st := pool.Stats(); st.Ports != 8 || st.Free != 0 {
+				t.Errorf("full: %+v", st)
+			}
+			for _, s := range open {
+				s.Close()
+			}
+			if st := pool.Stats(); st.Ports != 0 || st.Free != 8 {
+				t.Errorf("empty: %+v", st)
+			}
+		}
+	})
+}
+
+func TestSocketLimitLeavesFilesForOthers(t *testing.T) {
+	if most := socketLimit(); most <= 0 {
+		t.Errorf("%d sockets", most)
+	}
+}
