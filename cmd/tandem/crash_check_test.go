@@ -156,8 +156,8 @@ func (r *crashResult) checkSide(p *problems, history map[string]sippCall, slack 
 			if other, twice := mine[row.SIPCallID]; twice {
 				// An INVITE that a caller sent again, to the next process: the first
 				// answer never reached it and is on record as recovered.
-				if row.Recovered != other.Recovered && side == 0 {
-					if row.Recovered {
+				if (row.Recovered || other.Recovered) && side == 0 {
+					if row.Recovered && (!other.Recovered || other.AnswerTime.After(*row.AnswerTime)) {
 						row = other
 					}
 					mine[row.SIPCallID] = row

@@ -23,7 +23,7 @@ import (
 type histories struct {
 	callers, callees, teams map[string]sippCall
 	// slack is what the parties' clocks of one call may differ by: a second, and
-	// what messages took on this machine at this hour (2 x p90 of set-up).
+	// what messages took on this machine at this hour (2 x p99 of set-up).
 	slack time.Duration
 }
 
@@ -101,7 +101,7 @@ func (l *crashLoad) stop(t *testing.T) (h histories, outbound emulate.LoadResult
 			h.teams[r.CallID] = c
 		}
 	}
-	h.slack = time.Second + 2*shareOf(setup, 90)
+	h.slack = time.Second + 2*shareOf(setup, 99)
 	return h, outbound, failed
 }
 

