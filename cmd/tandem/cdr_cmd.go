@@ -109,6 +109,12 @@ func printCall(w io.Writer, view provisioning.CallView) {
 		for _, s := range leg.Sentences {
 			fmt.Fprintf(w, "    %s\n", s)
 		}
+		if r.Cost.Currency != "" {
+			fmt.Fprintf(w, "  cost %s %s\n", r.Cost.Amount, r.Cost.Currency)
+			for _, s := range sentences(tandem.Charge{Explanation: r.Cost.Explanation}) {
+				fmt.Fprintf(w, "    %s\n", s)
+			}
+		}
 	}
 	fmt.Fprintln(w, "\nWhy this route:")
 	printTrace(w, view.Trace)

@@ -96,6 +96,7 @@ func TestDecksOnACommandLine(t *testing.T) {
 		legs[1].Explanation.Rule != "metered" || legs[1].Explanation.Deck.Version != 1 || len(legs[1].Sentences) == 0 {
 		t.Errorf("%+v, %v", legs, err)
 	}
+	tandemSays(0, []string{"charge ", "cost ", "a call that the carrier took to " + outsideNumber, "of deck east-cost version 1"}, "rate", "explain", id)
 	today := time.Now().UTC()
 	tandemSays(0, []string{"6 rows checked, 0 differ"}, "rate", "check", "--from", today.AddDate(0, 0, -1).Format(time.DateOnly), "--to", today.Format(time.DateOnly))
 	check(t, command(ctx, "rate", "classify", "+14255550100", "411"), 0, []string{`"+14255550100" is us: by its area code, in WA`, `"411" is directory`})

@@ -40,6 +40,15 @@ type explained struct {
 	Charge      tandem.Charge   `json:"charge"`
 	Explanation json.RawMessage `json:"explanation"`
 	Sentences   []string        `json:"sentences"`
+	Cost        *explainedCost  `json:"cost,omitempty"`
+}
+
+// explainedCost is what the carrier charges us for the leg.
+type explainedCost struct {
+	Amount      tandem.Amount   `json:"amount"`
+	Currency    tandem.Currency `json:"currency"`
+	Explanation json.RawMessage `json:"explanation"`
+	Sentences   []string        `json:"sentences"`
 }
 
 // Run prints the charge and its reasons.
@@ -85,7 +94,12 @@ func (c RateExplainCmd) explainCall(env *environment, node *client.Client) error
 	}
 	var all []explained
 	for _, leg := range view.Legs {
-		all = append(all, explained{legName(leg.CDR), string(leg.CDR.Technology), leg.CDR.Charge, rawExplanation(leg.CDR.Charge), leg.Sentences})
+		one := explained{Leg: legName(leg.CDR), Technology: string(leg.CDR.Technology), Charge: leg.CDR.Charge, Explanation: rawExplanation(leg.CDR.Charge), Sentences: leg.Sentences}
+		if cost := leg.CDR.Cost; cost.Currency != "" {
+			c := tandem.Charge{Explanation: cost.Explanation}
+			one.Cost = &explainedCost{cost.Amount, cost.Currency, rawExplanation(c), sentences(c)}
+		}
+		all = append(all, one)
 	}
 	return printJSON(env.stdout, all)
 }
