@@ -39,6 +39,7 @@ type plan struct {
 	net      string
 	out      string
 	doc      string
+	from     string
 }
 
 func main() {
@@ -69,6 +70,7 @@ func parse(args []string) (*plan, error) {
 	f.StringVar(&p.net, "net", "", "first three bytes of the loopback addresses; without it they follow the process number")
 	f.StringVar(&p.out, "out", "", "file that gets the report besides standard output")
 	f.StringVar(&p.doc, "doc", "", "document whose figures are replaced by this run's")
+	f.StringVar(&p.from, "from", "", "a kept report: its figures go into -doc, nothing is measured")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -156,6 +158,13 @@ func sectionNames() []string {
 }
 
 func (p *plan) measure(ctx context.Context) error {
+	if p.from != "" {
+		s, err := p.reread(p.from)
+		if err != nil {
+			return err
+		}
+		return s.writeFigures(p.doc)
+	}
 	for _, needed := range []string{"sipp", "taskset"} {
 		if _, err := exec.LookPath(needed); err != nil {
 			return fmt.Errorf("%s is not installed: run `make setup-bench`", needed)

@@ -50,3 +50,35 @@ func TestFiguresTakeTheirPlace(t *testing.T) {
 		t.Error("a page without markers is taken")
 	}
 }
+
+// TestFiguresOfAKeptReport: a report read again gives the same figures.
+func TestFiguresOfAKeptReport(t *testing.T) {
+	s := &session{plan: &plan{rounds: 1, rates: []int{200}, rungs: []int{500, 600}, systems: []string{"tandem", "sipgo"}}, machine: "a machine", relayTable: "system\nc 1\n"}
+	s.runs = []result{
+		{System: "tandem", Load: "udp", Rate: 200, Calls: 10, CPU: 5, heard: heard{OK: 10, P99: 3}, counts: counts{Rows: 20}},
+		{System: "sipgo", Load: "udp", Rate: 200, Calls: 10, CPU: 6, heard: heard{OK: 10}},
+		{System: "tandem", Load: "rung", Rate: 500, Calls: 5, CPU: 4, heard: heard{OK: 5}},
+		{System: "tandem", Load: "rung", Rate: 600, Calls: 5, CPU: 4, heard: heard{OK: 4, Failed: 1}},
+	}
+	s.highest = []result{s.runs[2]}
+	s.talks = []talked{{System: "tandem TLS", placed: placed{CPU: 9, Sent: 10, Heard: 10}}}
+	for _, r := range s.runs {
+		s.note(r)
+	}
+	s.note(s.talks[0])
+	report := "machine: a machine\n\n## media\n\nthe relay alone, by bench/media -x\n\n# where\nsystem\nc 1\n\n## raw\n\n```\n" + strings.Join(s.raw, "\n") + "\n```\n"
+	file := filepath.Join(t.TempDir(), "report.md")
+	if err := os.WriteFile(file, []byte(report), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := (&plan{}).reread(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, got := s.figures(), again.figures(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if _, err := (&plan{}).reread(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a report that is not there was read")
+	}
+}
