@@ -34,6 +34,14 @@ type LedgerTx interface {
 	// Book stores the entry, draws Charge.FreeS from its bucket and debits Charge.Amount from the account.
 	// A leg that is booked already is KindConflict and changes nothing; the transaction goes on.
 	Book(e LedgerEntry) error
+	// Posting returns the posting of an ID, if there is one; a charge's by its leg.
+	Posting(id uuid.UUID) (Posting, bool, error)
+	// Post stores a posting other than a charge. An ID that is stored already,
+	// whatever its posting says, is KindConflict and changes nothing; the transaction goes on.
+	// What Posting.Validate refuses is KindInvalid.
+	Post(p Posting) error
+	// Balance is the sum of the account's postings in a currency, including this transaction's.
+	Balance(account string, currency Currency) (Amount, error)
 }
 
 // LedgerStore keeps the books: allowance buckets, account balances, entries.

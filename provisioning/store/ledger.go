@@ -12,18 +12,16 @@ import (
 	"tandem/provisioning"
 )
 
-// Books that are not a customer's.
-const (
-	bookRevenue    = "revenue"
-	customerPrefix = "customer:"
-)
+// customerPrefix begins the name of a customer's book; the others are those of
+// tandem.PostingKind.Counter.
+const customerPrefix = "customer:"
 
 const entryColumns = "leg, pos, at, account, did, bucket_account, bucket_did, bucket_cycle, amount, currency, rate, billed_s, free_s, charged_s, class, deck, deck_version, deck_row, explanation"
 
 // ledgerStatements are prepared once on the one writing connection: the ledger
 // worker runs them for every leg.
 type ledgerStatements struct {
-	entry, used, addEntry, setBucket, addPosting, addBalance *sql.Stmt
+	entry, used, addEntry, setBucket, addPosting, addBalance, posting, balance *sql.Stmt
 }
 
 func prepareLedger(ctx context.Context, db *sql.DB) (*ledgerStatements, error) {
@@ -36,8 +34,10 @@ func prepareLedger(ctx context.Context, db *sql.DB) (*ledgerStatements, error) {
 		{&l.used, "SELECT used_s FROM ledger_bucket WHERE account = ? AND did = ? AND cycle = ?"},
 		{&l.addEntry, "INSERT INTO ledger_entry (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (leg) DO NOTHING"},
 		{&l.setBucket, "INSERT INTO ledger_bucket VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_s = excluded.used_s"},
-		{&l.addPosting, "INSERT INTO ledger_posting (at, kind, leg, debit, credit, amount, currency) VALUES (?, ?, ?, ?, ?, ?, ?)"},
+		{&l.addPosting, "INSERT INTO ledger_posting (at, kind, leg, debit, credit, amount, currency, key, did, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&l.addBalance, "INSERT INTO ledger_balance VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"},
+		{&l.posting, "SELECT " + postingColumns + " FROM ledger_posting WHERE key = ?"},
+		{&l.balance, "SELECT amount FROM ledger_balance WHERE book = ? AND currency = ?"},
 	} {
 		stmt, err := db.PrepareContext(ctx, s.text)
 		if err != nil {
@@ -73,7 +73,8 @@ func (s *Store) Books(ctx context.Context, f func(tandem.LedgerTx) error) error 
 // in binds the statements to a transaction.
 func (l *ledgerStatements) in(ctx context.Context, tx *sql.Tx) *ledgerStatements {
 	return &ledgerStatements{tx.StmtContext(ctx, l.entry), tx.StmtContext(ctx, l.used), tx.StmtContext(ctx, l.addEntry),
-		tx.StmtContext(ctx, l.setBucket), tx.StmtContext(ctx, l.addPosting), tx.StmtContext(ctx, l.addBalance)}
+		tx.StmtContext(ctx, l.setBucket), tx.StmtContext(ctx, l.addPosting), tx.StmtContext(ctx, l.addBalance),
+		tx.StmtContext(ctx, l.posting), tx.StmtContext(ctx, l.balance)}
 }
 
 type bucketKey struct {
@@ -174,24 +175,7 @@ func (b *books) Book(e tandem.LedgerEntry) error {
 		b.used[keyOf(e.Bucket)] = used + c.FreeS
 		b.drawn[keyOf(e.Bucket)] = true
 	}
-	return b.move(e.Leg, micros(e.At), customerPrefix+e.Account, bookRevenue, int64(c.Amount), c.Currency)
-}
-
-// move posts an amount from one book to another; a negative one the other way.
-func (b *books) move(leg uuid.UUID, at int64, debit, credit string, amount int64, currency tandem.Currency) error {
-	if amount < 0 {
-		debit, credit, amount = credit, debit, -amount
-	}
-	if amount == 0 {
-		return nil
-	}
-	if _, err := b.s.addPosting.ExecContext(b.ctx, at, "charge", leg[:], debit, credit, amount, string(currency)); err != nil {
-		b.failed = fmt.Errorf("post charge of leg %s: %w", leg, err)
-		return b.failed
-	}
-	b.moved[bookKey{debit, currency}] -= amount
-	b.moved[bookKey{credit, currency}] += amount
-	return nil
+	return b.move(&tandem.Posting{At: e.At, Account: e.Account, Kind: tandem.PostCharge, Amount: -c.Amount, Currency: c.Currency, DID: e.DID, Leg: e.Leg})
 }
 
 // flush writes what the transaction summed up.

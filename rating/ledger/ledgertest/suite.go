@@ -29,6 +29,11 @@ func Run(t *testing.T, newStore func(t *testing.T) tandem.LedgerStore) {
 		"FreeSecondsNeedABucket":            needsBucket,
 		"CancelledContext":                  cancelled,
 		"ParallelTransactionsAreSerialised": serialised,
+		"PostingReadsBack":                  postingReadsBack,
+		"PostingIsStoredOnce":               postedOnce,
+		"BalanceIsTheSumOfPostings":         balanceIsSum,
+		"FailedTransactionPostsNothing":     postsNothing,
+		"BadPostingsAreRefused":             badPostings,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, newStore(t)) })
 	}

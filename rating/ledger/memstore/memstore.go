@@ -18,12 +18,19 @@ type Store struct {
 	entries  map[uuid.UUID]tandem.LedgerEntry
 	order    []uuid.UUID
 	used     map[tandem.Bucket]int64
-	balances map[string]tandem.Amount
+	postings map[uuid.UUID]tandem.Posting // but charges, which are in entries
+	posted   []uuid.UUID
+	balances map[balance]tandem.Amount
+}
+
+type balance struct {
+	account  string
+	currency tandem.Currency
 }
 
 // New makes empty books.
 func New() *Store {
-	return &Store{entries: map[uuid.UUID]tandem.LedgerEntry{}, used: map[tandem.Bucket]int64{}, balances: map[string]tandem.Amount{}}
+	return &Store{entries: map[uuid.UUID]tandem.LedgerEntry{}, used: map[tandem.Bucket]int64{}, postings: map[uuid.UUID]tandem.Posting{}, balances: map[balance]tandem.Amount{}}
 }
 
 // Books implements tandem.LedgerStore: one transaction at a time; an error or
@@ -34,7 +41,7 @@ func (s *Store) Books(ctx context.Context, f func(tandem.LedgerTx) error) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	tx := &tx{s: s, entries: map[uuid.UUID]tandem.LedgerEntry{}, used: map[tandem.Bucket]int64{}}
+	tx := &tx{s: s, entries: map[uuid.UUID]tandem.LedgerEntry{}, used: map[tandem.Bucket]int64{}, postings: map[uuid.UUID]tandem.Posting{}, moved: map[balance]tandem.Amount{}}
 	if err := f(tx); err != nil {
 		return err
 	}
@@ -42,7 +49,13 @@ func (s *Store) Books(ctx context.Context, f func(tandem.LedgerTx) error) error 
 		e := tx.entries[leg]
 		s.entries[leg] = e
 		s.order = append(s.order, leg)
-		s.balances[e.Account] -= e.Charge.Amount
+	}
+	for _, id := range tx.posted {
+		s.postings[id] = tx.postings[id]
+		s.posted = append(s.posted, id)
+	}
+	for b, amount := range tx.moved {
+		s.balances[b] += amount
 	}
 	for b, used := range tx.used {
 		s.used[b] = used
@@ -61,11 +74,27 @@ func (s *Store) Entries() []tandem.LedgerEntry {
 	return slices.Clip(list)
 }
 
-// Balance of an account: minus all that it was charged.
-func (s *Store) Balance(account string) tandem.Amount {
+// Postings lists all postings but charges, in the order of posting.
+func (s *Store) Postings() []tandem.Posting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.balances[account]
+	list := make([]tandem.Posting, 0, len(s.posted))
+	for _, id := range s.posted {
+		list = append(list, s.postings[id])
+	}
+	return list
+}
+
+// Balance of an account: the sum of its postings, over all currencies.
+func (s *Store) Balance(account string) (sum tandem.Amount) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for b, amount := range s.balances {
+		if b.account == account {
+			sum += amount
+		}
+	}
+	return sum
 }
 
 // tx holds the changes of one transaction.
@@ -74,6 +103,10 @@ type tx struct {
 	entries map[uuid.UUID]tandem.LedgerEntry
 	order   []uuid.UUID
 	used    map[tandem.Bucket]int64
+
+	postings map[uuid.UUID]tandem.Posting
+	posted   []uuid.UUID
+	moved    map[balance]tandem.Amount
 }
 
 // Entry implements tandem.LedgerTx.
@@ -109,5 +142,39 @@ func (t *tx) Book(e tandem.LedgerEntry) error {
 		t.used[b] = used + e.Charge.FreeS
 	}
 	t.entries[e.Leg], t.order = e, append(t.order, e.Leg)
+	t.moved[balance{e.Account, e.Charge.Currency}] -= e.Charge.Amount
 	return nil
+}
+
+// Posting implements tandem.LedgerTx.
+func (t *tx) Posting(id uuid.UUID) (tandem.Posting, bool, error) {
+	if p, ok := t.postings[id]; ok {
+		return p, true, nil
+	}
+	if p, ok := t.s.postings[id]; ok {
+		return p, true, nil
+	}
+	if e, ok, _ := t.Entry(id); ok && e.Charge.Amount != 0 {
+		return tandem.Posting{ID: e.Leg, At: e.At, Account: e.Account, Kind: tandem.PostCharge, Amount: -e.Charge.Amount, Currency: e.Charge.Currency, DID: e.DID, Leg: e.Leg}, true, nil
+	}
+	return tandem.Posting{}, false, nil
+}
+
+// Post implements tandem.LedgerTx.
+func (t *tx) Post(p tandem.Posting) error {
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	if _, posted, _ := t.Posting(p.ID); posted {
+		return &tandem.Error{Kind: tandem.KindConflict, Field: "id", Message: "posting " + p.ID.String() + " is stored already", Mend: "read it instead"}
+	}
+	t.postings[p.ID], t.posted = p, append(t.posted, p.ID)
+	t.moved[balance{p.Account, p.Currency}] += p.Amount
+	return nil
+}
+
+// Balance implements tandem.LedgerTx.
+func (t *tx) Balance(account string, currency tandem.Currency) (tandem.Amount, error) {
+	b := balance{account, currency}
+	return t.s.balances[b] + t.moved[b], nil
 }
