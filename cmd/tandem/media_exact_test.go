@@ -111,7 +111,10 @@ func (a *audience) options(side int, cases map[string]exactCase, w *wire) func(*
 			l.tap(p)
 			if p.Sent {
 				if sent++; sent == c.renumberAt {
-					go l.stream.Renumber(uint32(0x9000+side), 7, 1<<31)
+					l.mu.Lock()
+					stream := l.stream
+					l.mu.Unlock()
+					go stream.Renumber(uint32(0x9000+side), 7, 1<<31)
 				}
 			}
 		}
