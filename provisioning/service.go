@@ -67,7 +67,9 @@ type Deps struct {
 	WriteDeckCSV func(io.Writer, []tandem.DeckRow) error
 	ValidateDeck func(*tandem.Deck) error
 	// Decks keeps the versions of decks; nil: only those in force are known.
-	Decks   DeckStore
+	Decks DeckStore
+	// Books keep the postings; nil: there are no statements.
+	Books   Books
 	Version string
 	Node    string
 	Clock   func() time.Time // nil: time.Now

@@ -36,6 +36,7 @@ type CLI struct {
 	Trunks      TrunksCmd      `cmd:"" help:"List the health of every trunk address and why."`
 	CDR         CDRCmd         `cmd:"" name:"cdr" help:"Read call detail records: the detailed report, the log, or one call."`
 	Route       RouteCmd       `cmd:"" help:"Ask routing where a call would go, and why."`
+	Ledger      LedgerCmd      `cmd:"" help:"Statements of accounts; top-ups, refunds and corrections."`
 	Rate        RateCmd        `cmd:"" help:"Ask rating what a call would cost, and why."`
 	Doctor      DoctorCmd      `cmd:"" help:"Examine ports, clock, DNS, certificates, store and engine: OK, WARN or FAIL with the next step."`
 	Version     VersionCmd     `cmd:"" help:"Print the version."`

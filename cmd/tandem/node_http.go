@@ -39,6 +39,7 @@ func (n *Node) startHTTP(ctx context.Context) error {
 		WriteDeckCSV:  deck.WriteCSV,
 		ValidateDeck:  deck.Validate,
 		Decks:         n.store,
+		Books:         n.store,
 		Version:       version,
 		Node:          n.config.Node,
 		Logger:        n.log,

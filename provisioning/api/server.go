@@ -66,6 +66,7 @@ func New(svc *provisioning.Service, cfg Config) *API {
 	a.registerReports()
 	a.registerExplain()
 	a.registerDecks()
+	a.registerLedger()
 	a.registerNode()
 	a.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problemOf(notFound(r)))

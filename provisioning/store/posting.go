@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"tandem"
+	"tandem/provisioning"
 )
 
 const postingColumns = "key, at, customer, kind, iif(credit = customer, amount, -amount), currency, did, leg, note"
@@ -102,4 +104,64 @@ func (b *books) move(p *tandem.Posting) error {
 	b.moved[bookKey{debit, p.Currency}] -= amount
 	b.moved[bookKey{credit, p.Currency}] += amount
 	return nil
+}
+
+// Statement implements provisioning.Books. The balance before the period is
+// the present one less what was posted since: old postings are never read.
+func (s *Store) Statement(ctx context.Context, q provisioning.StatementQuery) (provisioning.Statement, error) {
+	out := provisioning.Statement{Account: q.Account, Currency: q.Currency, From: q.From.UTC(), To: q.To.UTC(), Sums: []provisioning.PostingSum{}, Items: []tandem.Posting{}}
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return out, describe(s.path, err)
+	}
+	defer tx.Rollback()
+	return out, describe(s.path, statement(ctx, tx, q, &out))
+}
+
+func statement(ctx context.Context, tx *sql.Tx, q provisioning.StatementQuery, out *provisioning.Statement) error {
+	book, from, to := customerPrefix+q.Account, micros(q.From), micros(q.To)
+	var balance, since int64
+	if err := tx.QueryRowContext(ctx, "SELECT coalesce((SELECT amount FROM ledger_balance WHERE book = ?1 AND currency = ?2), 0), coalesce((SELECT sum(iif(credit = customer, amount, -amount)) FROM ledger_posting WHERE customer = ?1 AND currency = ?2 AND at >= ?3), 0)",
+		book, string(q.Currency), from).Scan(&balance, &since); err != nil {
+		return err
+	}
+	out.Opening = tandem.Amount(balance - since)
+	sums := map[tandem.PostingKind]provisioning.PostingSum{}
+	rows, err := tx.QueryContext(ctx, "SELECT kind, count(*), sum(iif(credit = customer, amount, -amount)) FROM ledger_posting WHERE customer = ? AND currency = ? AND at >= ? AND at < ? GROUP BY kind",
+		book, string(q.Currency), from, to)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var sum provisioning.PostingSum
+		if err := rows.Scan(&sum.Kind, &sum.Count, &sum.Amount); err != nil {
+			return err
+		}
+		sums[sum.Kind] = sum
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	out.Closing = out.Opening
+	for _, kind := range tandem.PostingKinds {
+		if sum, ok := sums[kind]; ok {
+			out.Sums, out.Total, out.Closing = append(out.Sums, sum), out.Total+sum.Count, out.Closing+sum.Amount
+		}
+	}
+	lines, err := tx.QueryContext(ctx, `SELECT p.key, p.at, p.customer, p.kind, iif(p.credit = p.customer, p.amount, -p.amount), p.currency, coalesce(e.did, p.did), p.leg, p.note
+		FROM ledger_posting p LEFT JOIN ledger_entry e ON p.kind = 'charge' AND e.leg = p.leg
+		WHERE p.customer = ? AND p.currency = ? AND p.at >= ? AND p.at < ? ORDER BY p.at, p.id LIMIT ? OFFSET ?`, book, string(q.Currency), from, to, q.Limit, q.Offset)
+	if err != nil {
+		return err
+	}
+	defer lines.Close()
+	for lines.Next() {
+		p, err := scanPosting(lines.Scan)
+		if err != nil {
+			return err
+		}
+		out.Items = append(out.Items, p)
+	}
+	return lines.Err()
 }
