@@ -249,4 +249,3 @@ func (s *Stream) write(types []uint8, cryptos []Crypto, direction string) []byte
 	b.WriteString("a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=" + direction + "\r\n")
 	return []byte(b.String())
 }
-
