@@ -24,5 +24,6 @@ func (LedgerRefundCmd) Help() string {
 // Help implements kong.HelpProvider.
 func (LedgerCorrectCmd) Help() string {
 	return `  tandem ledger correct contoso 1.50 --note "fee taken twice"
-  tandem ledger correct contoso --note "top-up typed wrong" -- -10.00`
+
+A negative amount stands last, behind two hyphens.`
 }
