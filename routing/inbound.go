@@ -85,13 +85,18 @@ func (d *decision) towardsTenant() {
 }
 
 // bound shortens response timeouts so that all endpoints together can be silent
-// for no longer than the limit, and each still gets its fair share of it: an
-// endpoint that needs less leaves the rest to those after it.
+// for no longer than the limit. The first gets half of it and the others equal
+// shares of the rest: an answer of the first that is only late, because a packet
+// was lost, then seldom finds the second ringing already. An endpoint that needs
+// less leaves the rest to those after it.
 func bound(list []tandem.Attempt, limit time.Duration) {
 	left := limit
 	for i := range list {
-		share := (left / time.Duration(len(list)-i)).Truncate(time.Millisecond)
-		list[i].ResponseTimeout = min(list[i].ResponseTimeout, share)
+		share := left / time.Duration(len(list)-i)
+		if i == 0 && len(list) > 1 {
+			share = left / 2
+		}
+		list[i].ResponseTimeout = min(list[i].ResponseTimeout, share.Truncate(time.Millisecond))
 		left -= list[i].ResponseTimeout
 	}
 }
