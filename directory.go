@@ -28,6 +28,8 @@ type Account struct {
 	FreeMinutes int `json:"free_minutes"`
 	// FreeClasses are the destination classes that draw free minutes: "US numbers".
 	FreeClasses []NumberClass `json:"free_classes"`
+	// LowBalance: an event tells, once per cycle, that the balance fell below it; nil = never.
+	LowBalance *Amount `json:"low_balance,omitempty"`
 }
 
 // Tenant is a Microsoft 365 tenant of an account.

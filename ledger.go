@@ -42,6 +42,9 @@ type LedgerTx interface {
 	Post(p Posting) error
 	// Balance is the sum of the account's postings in a currency, including this transaction's.
 	Balance(account string, currency Currency) (Amount, error)
+	// Notice stores a usage event; fresh is false, and nothing changed, when the
+	// account, number and cycle have one of its kind.
+	Notice(e UsageEvent) (fresh bool, err error)
 }
 
 // LedgerStore keeps the books: allowance buckets, account balances, entries.

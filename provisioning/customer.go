@@ -16,7 +16,7 @@ func defaultFreeClasses() []tandem.NumberClass {
 }
 
 func readAccount(v value) (tandem.Account, object) {
-	o := v.object("id", "name", "currency", "time_zone", "retail_out", "retail_in", "free_minutes", "free_classes")
+	o := v.object("id", "name", "currency", "time_zone", "retail_out", "retail_in", "free_minutes", "free_classes", "low_balance")
 	a := tandem.Account{
 		ID:          o.name("id"),
 		Name:        o.label("name"),
@@ -26,6 +26,10 @@ func readAccount(v value) (tandem.Account, object) {
 		RetailIn:    o.need("retail_in", "name the deck that prices inbound legs"),
 		FreeMinutes: o.integer("free_minutes", DefaultFreeMinutes, 0, 1_000_000),
 		FreeClasses: defaultFreeClasses(),
+	}
+	if _, ok := o.fields["low_balance"]; ok {
+		amount := parsed(o, "low_balance", 0, tandem.ParseAmount)
+		a.LowBalance = &amount
 	}
 	if list, ok := o.fields["free_classes"]; ok {
 		a.FreeClasses = nil

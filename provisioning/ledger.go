@@ -15,6 +15,12 @@ type Books interface {
 	tandem.LedgerStore
 	// Statement reads an account's postings of a period in one snapshot; the query is checked.
 	Statement(ctx context.Context, q StatementQuery) (Statement, error)
+	// Buckets are the seconds drawn by numbers of an account in the cycle that begins at an instant.
+	Buckets(ctx context.Context, account string, cycle time.Time) (map[tandem.E164]int64, error)
+	// Spent sums up an account's postings from an instant to another (exclusive), by time.
+	Spent(ctx context.Context, account string, currency tandem.Currency, from, to time.Time) ([]SpentQuarter, error)
+	// UsageEvents lists events, the newest first, and how many there are; the query is checked.
+	UsageEvents(ctx context.Context, q EventQuery) ([]tandem.UsageEvent, int, error)
 }
 
 // StatementQuery asks for the postings that count from From (inclusive) to To (exclusive).
@@ -91,7 +97,11 @@ func (s *Service) account(ctx context.Context, id string) (*tandem.Account, erro
 			return &dir.Accounts[i], nil
 		}
 	}
-	return nil, &tandem.Error{Kind: tandem.KindNotFound, Field: "account", Message: "there is no account " + tandem.Clip(id, 63), Mend: "list them with GET /api/v1/accounts"}
+	return nil, noAccount(id)
+}
+
+func noAccount(id string) error {
+	return &tandem.Error{Kind: tandem.KindNotFound, Field: "account", Message: "there is no account " + tandem.Clip(id, 63), Mend: "list them with GET /api/v1/accounts"}
 }
 
 // Posted is a posting with the account's balance after it.
@@ -123,6 +133,7 @@ func (s *Service) Post(ctx context.Context, p tandem.Posting) (Posted, error) {
 	}
 	p.At, p.Currency = p.At.UTC().Truncate(time.Microsecond), account.Currency
 	var out Posted
+	var low bool
 	err = s.d.Books.Books(ctx, func(tx tandem.LedgerTx) (err error) {
 		out = Posted{Posting: p}
 		if err = tx.Post(p); tandem.KindOf(err) == tandem.KindConflict {
@@ -143,6 +154,9 @@ func (s *Service) Post(ctx context.Context, p tandem.Posting) (Posted, error) {
 		if err == nil {
 			out.Balance, err = tx.Balance(p.Account, p.Currency)
 		}
+		if low = false; err == nil && p.Amount < 0 && !out.Again {
+			low, err = s.noticeBalance(tx, account, out.Balance)
+		}
 		return err
 	})
 	if err != nil {
@@ -150,6 +164,9 @@ func (s *Service) Post(ctx context.Context, p tandem.Posting) (Posted, error) {
 	}
 	if !out.Again {
 		s.d.Logger.Info("posted", "kind", p.Kind, "account", p.Account, "amount", p.Amount, "id", p.ID)
+	}
+	if low {
+		s.d.Logger.Warn("balance is low", "account", account.ID, "balance", out.Balance, "threshold", *account.LowBalance, "currency", account.Currency)
 	}
 	return out, nil
 }

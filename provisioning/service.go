@@ -69,7 +69,9 @@ type Deps struct {
 	// Decks keeps the versions of decks; nil: only those in force are known.
 	Decks DeckStore
 	// Books keep the postings; nil: there are no statements.
-	Books   Books
+	Books Books
+	// Cycle is the billing cycle around an instant in a zone; rating.Cycle is it.
+	Cycle   func(at time.Time, zone *time.Location) (start, next time.Time)
 	Version string
 	Node    string
 	Clock   func() time.Time // nil: time.Now

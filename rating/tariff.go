@@ -114,6 +114,16 @@ func sameRow(a, b tandem.DeckRow) bool {
 	return from && to && a == b
 }
 
+// Account finds an account, and the start of its cycle at an instant; nil = not ours.
+func (t *Tariff) Account(id string, at time.Time) (*tandem.Account, time.Time) {
+	a := t.accounts[id]
+	if a == nil {
+		return nil, time.Time{}
+	}
+	start, _ := a.cycles.at(at)
+	return a.Account, start
+}
+
 // Number finds a DID of the snapshot; nil = not ours.
 func (t *Tariff) Number(did tandem.E164) *tandem.Number {
 	i, found := slices.BinarySearchFunc(t.numbers, did, func(n tandem.Number, d tandem.E164) int { return strings.Compare(string(n.DID), string(d)) })

@@ -27,3 +27,12 @@ func (LedgerCorrectCmd) Help() string {
 
 A negative amount stands last, behind two hyphens.`
 }
+
+// Help implements kong.HelpProvider.
+func (UsageCmd) Help() string {
+	return `  tandem usage
+  tandem usage --account contoso
+  tandem usage --did +14255550101 --at 2026-10-15
+
+Minutes are those drawn from the free minutes of the Unlimited plan, as they were billed. The forecast goes on as the cycle did so far. Days and cycles are those of the account's time zone.`
+}

@@ -37,10 +37,17 @@ func TestBooksOnACommandLine(t *testing.T) {
 		{"ErrNoToken", []string{"ledger", "topup", "contoso", "3", "--token", "wrong"}, 1, []string{"API token"}},
 		{"Statement", []string{"ledger", "statement", "contoso"}, 0, []string{"topup", "wire 7", "50.000000", "correction", "typed wrong", "-1.500000", "48.500000", "refund", "+14255550101", "sum of topup", "1 posting", "balance after", "48.750000"}},
 		{"StatementOfAnotherTime", []string{"ledger", "statement", "contoso", "--from", "2020-01-01", "--to", "2020-01-31"}, 0, []string{"2020-02-01T00:00:00Z", "balance after", "0.000000"}},
+		{"Usage", []string{"usage", "--account", "contoso", "-c", config}, 0, []string{"+14255550101", "Unlimited", "0:00", "4000:00", "Corrections", "1.250000"}},
+		{"UsageOfANumber", []string{"usage", "--did", "+14255550101", "--at", "2026-02-10", "-c", config}, 0, []string{"2026-02-01"}},
+		{"ErrUsageOfNobody", []string{"usage", "--account", "nobody", "-c", config}, 1, []string{"there is no account nobody"}},
+		{"ErrUsageOfAnotherNumber", []string{"usage", "--did", "+14255559999", "-c", config}, 1, []string{"not a number here"}},
 		{"Page", []string{"ledger", "statement", "contoso", "--limit", "1"}, 0, []string{"2 more; go on with --offset 1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			args := append([]string{c.args[0], c.args[1], "-c", config}, c.args[2:]...)
+			args := c.args
+			if args[0] == "ledger" {
+				args = append([]string{args[0], args[1], "-c", config}, args[2:]...)
+			}
 			check(t, command(ctx, args...), c.code, c.want)
 		})
 	}

@@ -37,6 +37,7 @@ type CLI struct {
 	CDR         CDRCmd         `cmd:"" name:"cdr" help:"Read call detail records: the detailed report, the log, or one call."`
 	Route       RouteCmd       `cmd:"" help:"Ask routing where a call would go, and why."`
 	Ledger      LedgerCmd      `cmd:"" help:"Statements of accounts; top-ups, refunds and corrections."`
+	Usage       UsageCmd       `cmd:"" help:"Minutes used, left and forecast by number; what an account spent by day; what ran low."`
 	Rate        RateCmd        `cmd:"" help:"Ask rating what a call would cost, and why."`
 	Doctor      DoctorCmd      `cmd:"" help:"Examine ports, clock, DNS, certificates, store and engine: OK, WARN or FAIL with the next step."`
 	Version     VersionCmd     `cmd:"" help:"Print the version."`

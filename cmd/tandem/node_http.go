@@ -40,6 +40,7 @@ func (n *Node) startHTTP(ctx context.Context) error {
 		ValidateDeck:  deck.Validate,
 		Decks:         n.store,
 		Books:         n.store,
+		Cycle:         rating.Cycle,
 		Version:       version,
 		Node:          n.config.Node,
 		Logger:        n.log,

@@ -67,6 +67,7 @@ func New(svc *provisioning.Service, cfg Config) *API {
 	a.registerExplain()
 	a.registerDecks()
 	a.registerLedger()
+	a.registerUsage()
 	a.registerNode()
 	a.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problemOf(notFound(r)))

@@ -231,6 +231,7 @@ func Service(change func(*provisioning.Deps)) *provisioning.Service {
 		Parts: func() map[string]any {
 			return map[string]any{"journal": map[string]any{"position": 1234, "synced": 1234}, "pipeline": map[string]any{"backlog": 0, "last_error": ""}, "engine": "up"}
 		},
+		Books: Books{}, Cycle: month,
 		Version: "1.2.3-test", Node: "node1", Clock: Now,
 	}
 	if change != nil {

@@ -99,17 +99,21 @@ func deckTable() table[tandem.Deck] {
 }
 
 func accountTable() table[tandem.Account] {
-	return table[tandem.Account]{"account", []string{"id", "name", "currency", "time_zone", "retail_out", "retail_in", "free_minutes", "free_classes"},
+	return table[tandem.Account]{"account", []string{"id", "name", "currency", "time_zone", "retail_out", "retail_in", "free_minutes", "free_classes", "low_balance"},
 		func(a *tandem.Account) ([]any, error) {
 			var classes []string
 			for _, c := range a.FreeClasses {
 				classes = append(classes, string(c))
 			}
-			return []any{a.ID, a.Name, string(a.Currency), a.TimeZone, a.RetailOut, a.RetailIn, a.FreeMinutes, strings.Join(classes, ",")}, nil
+			return []any{a.ID, a.Name, string(a.Currency), a.TimeZone, a.RetailOut, a.RetailIn, a.FreeMinutes, strings.Join(classes, ","), (*int64)(a.LowBalance)}, nil
 		},
 		func(scan func(...any) error) (a tandem.Account, err error) {
 			var classes string
-			err = scan(&a.ID, &a.Name, &a.Currency, &a.TimeZone, &a.RetailOut, &a.RetailIn, &a.FreeMinutes, &classes)
+			var low sql.Null[tandem.Amount]
+			err = scan(&a.ID, &a.Name, &a.Currency, &a.TimeZone, &a.RetailOut, &a.RetailIn, &a.FreeMinutes, &classes, &low)
+			if low.Valid {
+				a.LowBalance = &low.V
+			}
 			if classes != "" {
 				for c := range strings.SplitSeq(classes, ",") {
 					a.FreeClasses = append(a.FreeClasses, tandem.NumberClass(c))

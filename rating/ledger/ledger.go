@@ -74,14 +74,16 @@ func (l *Ledger) Price(ctx context.Context, rows []tandem.CDR) error {
 	}
 	charges := make([]tandem.Charge, len(rows))
 	var unrated []int
+	var w watch
 	book := func(tx tandem.LedgerTx) error {
-		unrated = unrated[:0] // the store may run a transaction again
+		// The store may run a transaction again.
+		unrated, w = unrated[:0], watch{tx: tx, debits: map[string]bool{}}
 		for i := range rows {
 			if !assessed[i].Bookable() {
 				continue
 			}
 			a := assessed[i]
-			charge, fresh, err := post(tx, &rows[i], &a)
+			charge, fresh, err := post(&w, &rows[i], &a)
 			if err != nil {
 				return fmt.Errorf("price leg %s of call %s: %w", rows[i].ID, rows[i].Correlation, err)
 			}
@@ -89,7 +91,7 @@ func (l *Ledger) Price(ctx context.Context, rows []tandem.CDR) error {
 				unrated = append(unrated, i)
 			}
 		}
-		return nil
+		return w.balances(t, l.clock().UTC())
 	}
 	if bookable {
 		if err := l.store.Books(ctx, book); err != nil {
@@ -104,24 +106,28 @@ func (l *Ledger) Price(ctx context.Context, rows []tandem.CDR) error {
 		rows[i].Cost = t.Cost(&rows[i])
 	}
 	l.warn(rows, unrated)
+	l.tell(w.fresh)
 	return nil
 }
 
 // post books one leg unless it is booked already. It tries to book before it
 // looks: a leg that is there is a replay, and those are rare.
-func post(tx tandem.LedgerTx, row *tandem.CDR, a *rating.Assessment) (charge tandem.Charge, fresh bool, err error) {
+func post(w *watch, row *tandem.CDR, a *rating.Assessment) (charge tandem.Charge, fresh bool, err error) {
 	var used int64
 	if a.Bucket != (tandem.Bucket{}) {
-		if used, err = tx.Used(a.Bucket); err != nil {
+		if used, err = w.tx.Used(a.Bucket); err != nil {
 			return charge, false, err
 		}
 	}
 	charge = a.Charge(used)
-	err = tx.Book(tandem.LedgerEntry{Leg: row.ID, Pos: row.NodeSeq, At: a.At, Account: row.Account, DID: row.DID, Bucket: a.Bucket, Charge: charge})
-	if tandem.KindOf(err) != tandem.KindConflict {
-		return charge, err == nil, err
+	err = w.tx.Book(tandem.LedgerEntry{Leg: row.ID, Pos: row.NodeSeq, At: a.At, Account: row.Account, DID: row.DID, Bucket: a.Bucket, Charge: charge})
+	if err == nil {
+		return charge, true, w.leg(row, a, used, charge)
 	}
-	stored, booked, err := tx.Entry(row.ID)
+	if tandem.KindOf(err) != tandem.KindConflict {
+		return charge, false, err
+	}
+	stored, booked, err := w.tx.Entry(row.ID)
 	if err == nil && !booked {
 		err = fmt.Errorf("leg %s is booked already, and is not", row.ID)
 	}

@@ -110,6 +110,7 @@ func must(t *testing.T, err error) {
 // Sample is a directory that uses every field, with hostile text in it.
 func Sample() tandem.Directory {
 	tenant := uuid.MustParse("3fa85f64-5717-4562-b3fc-2c963f66afa6")
+	low := tandem.Amount(5_000_000)
 	hostile := `Robert'); DROP TABLE number;-- "<b>=1+1`
 	return tandem.Directory{
 		Trunks: []tandem.Trunk{{ID: "east", Kind: tandem.TrunkCarrier, Network: hostile, Carrier: "East", Transport: tandem.UDP, SRTP: tandem.SRTPOptional,
@@ -129,7 +130,7 @@ func Sample() tandem.Directory {
 				{ID: 3, Prefix: "44", Rate: 7, InitialInc: 60, NextInc: 60, RateInitial: tandem.OptionalRate{Rate: 8, Given: true}},
 				{ID: 4, Prefix: "44", Rate: 6, InitialInc: 60, NextInc: 60, Times: "America/New_York Sat,Sun"}}}},
 		Accounts: []tandem.Account{{ID: "contoso", Name: hostile, Currency: "USD", TimeZone: "America/New_York", RetailOut: "out", RetailIn: "in",
-			FreeMinutes: 4000, FreeClasses: []tandem.NumberClass{tandem.ClassUS, tandem.ClassUSTerritory}}},
+			FreeMinutes: 4000, FreeClasses: []tandem.NumberClass{tandem.ClassUS, tandem.ClassUSTerritory}, LowBalance: &low}},
 		Tenants:   []tandem.Tenant{{ID: tenant, Account: "contoso", Name: "Contoso", FQDN: "contoso.sbc.example.net"}},
 		Addresses: []tandem.ServiceAddress{{ID: "hq", Account: "contoso", Street: "1 Way", City: "Redmond", State: "WA", PostalCode: "98052", Country: "US"}},
 		Numbers: []tandem.Number{{DID: "+14255550100", Account: "contoso", Tenant: tenant, ServiceAddress: "hq", UserType: tandem.StandardUser,

@@ -21,6 +21,7 @@ type Store struct {
 	postings map[uuid.UUID]tandem.Posting // but charges, which are in entries
 	posted   []uuid.UUID
 	balances map[balance]tandem.Amount
+	events   []tandem.UsageEvent
 }
 
 type balance struct {
@@ -54,6 +55,7 @@ func (s *Store) Books(ctx context.Context, f func(tandem.LedgerTx) error) error 
 		s.postings[id] = tx.postings[id]
 		s.posted = append(s.posted, id)
 	}
+	s.events = append(s.events, tx.events...)
 	for b, amount := range tx.moved {
 		s.balances[b] += amount
 	}
@@ -85,6 +87,13 @@ func (s *Store) Postings() []tandem.Posting {
 	return list
 }
 
+// Events lists the usage events, in the order in which they came true.
+func (s *Store) Events() []tandem.UsageEvent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.events)
+}
+
 // Balance of an account: the sum of its postings, over all currencies.
 func (s *Store) Balance(account string) (sum tandem.Amount) {
 	s.mu.Lock()
@@ -107,6 +116,7 @@ type tx struct {
 	postings map[uuid.UUID]tandem.Posting
 	posted   []uuid.UUID
 	moved    map[balance]tandem.Amount
+	events   []tandem.UsageEvent
 }
 
 // Entry implements tandem.LedgerTx.
@@ -177,4 +187,17 @@ func (t *tx) Post(p tandem.Posting) error {
 func (t *tx) Balance(account string, currency tandem.Currency) (tandem.Amount, error) {
 	b := balance{account, currency}
 	return t.s.balances[b] + t.moved[b], nil
+}
+
+// Notice implements tandem.LedgerTx.
+func (t *tx) Notice(e tandem.UsageEvent) (fresh bool, err error) {
+	e.Cycle, e.At = e.Cycle.UTC(), e.At.UTC()
+	same := func(o tandem.UsageEvent) bool {
+		return o.Account == e.Account && o.DID == e.DID && o.Kind == e.Kind && o.Cycle.Equal(e.Cycle)
+	}
+	if slices.ContainsFunc(t.s.events, same) || slices.ContainsFunc(t.events, same) {
+		return false, nil
+	}
+	t.events = append(t.events, e)
+	return true, nil
 }
