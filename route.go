@@ -5,6 +5,8 @@ import "time"
 // RouteRequest is what routing is asked with: the facts of an incoming INVITE
 // as received, unvalidated beyond their syntax.
 type RouteRequest struct {
+	// Correlation is the call's; zero when only a question is asked.
+	Correlation CorrelationID
 	Trunk       TrunkID // the trunk that the INVITE came from; its kind gives the direction
 	RequestUser string  // user part of the Request-URI, percent-escapes decoded, parameters cut
 	RequestHost string  // host of the Request-URI: on Direct Routing the tenant's FQDN
@@ -61,6 +63,10 @@ type Plan struct {
 	RingingBound time.Duration
 	// Skipped lists endpoints that were not tried because they are known to be down.
 	Skipped []SkippedAttempt
+
+	// Granted is how long the call may talk on the credit reserved for it; 0 = its
+	// account's credit has no limit. See core.Credit.
+	Granted time.Duration
 
 	Reject *Rejection
 	Trace  []TraceStep

@@ -84,6 +84,7 @@ func (c *Call) connect(l *Leg) {
 	k.deps.Output.Outcome(l.att.Trunk, l.att.Endpoint, o, k.wall)
 	c.readMedia()
 	c.journal(tandem.FactAnswer)
+	c.startCredit(l)
 	a := &c.a
 	a.state, a.awaiting = legUp, a.server
 	k.reply(a.server, 200, c.dialogLines(a, a.sessionLines(gosip.INVITE, true)), a.sentSDP)

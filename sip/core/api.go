@@ -43,6 +43,19 @@ type Router interface {
 	Plan(req *tandem.RouteRequest, now time.Time) tandem.Plan
 }
 
+// Credit says how long a call of an account with limited credit may talk, in the
+// words of RFC 8506: the plan's Granted is the initial grant, these are its
+// updates. It answers from memory, never blocks, and knows the call by the
+// correlation ID that the RouteRequest had. The call ends for it with its FactEnd.
+type Credit interface {
+	// Answered tells that the call is connected, on a failsafe attempt or not, and
+	// gives the talk time that is granted from the answer on; 0 = no limit.
+	Answered(call tandem.CorrelationID, failsafe bool, at time.Time) time.Duration
+	// Extend gives the talk time from the answer on that is granted now; not more
+	// than before: the credit is used up.
+	Extend(call tandem.CorrelationID, at time.Time) time.Duration
+}
+
 // Output is everything that leaves the core. No method may block or call back into the core.
 type Output interface {
 	sip.Sender
@@ -69,6 +82,7 @@ type TrunkView struct {
 // Deps are the core's neighbours.
 type Deps struct {
 	Router Router
+	Credit Credit // nil: plans grant nothing
 	Media  tandem.MediaRelay
 	Output Output
 	// Random gives unpredictable bits for tags, branches, Call-IDs and

@@ -17,6 +17,7 @@ type Call struct {
 	silence    timer // Plan.SilenceBound
 	point      timer // checkpoints
 	modifyEnd  timer // of a modification that is never answered
+	creditEnd  timer // of the credit reserved for the call
 
 	a  Leg
 	b  *Leg // current attempt, then the answered leg
@@ -26,6 +27,7 @@ type Call struct {
 
 	began    time.Time     // wall clock at the INVITE, see moment
 	beganAt  time.Duration // the same instant on the core's clock
+	granted  time.Duration // talk time on the credit reserved for the call; 0 = no limit
 	plan     tandem.Plan
 	rec      tandem.CallRecord
 	media    tandem.MediaSession
@@ -119,7 +121,7 @@ func (c *Call) unlink() {
 
 // stopTimers stops what only a call in progress needs.
 func (c *Call) stopTimers() {
-	for _, t := range []*timer{&c.silence, &c.point, &c.modifyEnd, &c.a.session.timer} {
+	for _, t := range []*timer{&c.silence, &c.point, &c.modifyEnd, &c.creditEnd, &c.a.session.timer} {
 		c.core.timers.stop(t)
 	}
 	for _, l := range c.legs {
@@ -144,6 +146,8 @@ func (c *Call) fire(k *Core, kind timerKind) {
 		c.silenceOver()
 	case timerPoint:
 		c.checkpoint()
+	case timerCredit:
+		c.creditDue()
 	case timerModify:
 		c.modifyExpired()
 	}
@@ -194,7 +198,7 @@ func (c *Call) live() tandem.LiveCall {
 		Correlation: c.rec.Correlation, State: c.state.String(), Since: c.rec.Legs[0].SetupTime,
 		Direction: c.plan.Direction, Account: c.plan.Account, From: c.rec.From, To: c.rec.To, TrunkA: c.a.view.ID,
 	}
-	timers := []*timer{&c.bound, &c.silence, &c.point, &c.modifyEnd, &c.a.session.timer}
+	timers := []*timer{&c.bound, &c.silence, &c.point, &c.modifyEnd, &c.creditEnd, &c.a.session.timer}
 	if c.b != nil {
 		l.TrunkB = c.b.view.ID
 		timers = append(timers, &c.b.response, &c.b.patient, &c.b.session.timer)

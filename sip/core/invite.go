@@ -171,6 +171,7 @@ func (c *Call) route(in *inbound) {
 	c.passed = passed{in.diversion, in.history, in.geolocation, in.geolocationRouting, in.maxForwards}
 	c.a.startSession(in)
 	req := routeRequest(in)
+	req.Correlation = c.rec.Correlation
 	req.Seed = binary.BigEndian.Uint64(c.rec.Correlation[8:])
 	c.plan = k.deps.Router.Plan(req, k.wall)
 	c.planned()

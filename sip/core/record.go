@@ -111,6 +111,7 @@ func (c *Call) closeMedia() {
 func (c *Call) endNow(lastSeen time.Time, back bool) {
 	k := c.core
 	c.endedAt, c.endWall = k.now, c.moment()
+	defer c.capAtCredit()
 	if !back {
 		return
 	}

@@ -17,11 +17,12 @@ const (
 	timerPoint                         // checkpoint of an established call
 	timerSession                       // refresh or expiry (RFC 4028)
 	timerModify                        // a re-INVITE that is never answered
+	timerCredit                        // the credit reserved for the call runs out
 	timerNone     timerKind = 0
 )
 
 func (k timerKind) String() string {
-	return [...]string{"", "transaction", "state", "response", "trying", "watch", "cancel", "answer", "silence", "checkpoint", "session", "modify"}[k]
+	return [...]string{"", "transaction", "state", "response", "trying", "watch", "cancel", "answer", "silence", "checkpoint", "session", "modify", "credit"}[k]
 }
 
 // timed owns timers.

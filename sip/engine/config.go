@@ -100,6 +100,7 @@ type Health interface {
 // Deps are the engine's neighbours.
 type Deps struct {
 	Router   core.Router
+	Credit   core.Credit // nil: no account is limited
 	Media    tandem.MediaRelay
 	Recorder Recorder
 	Sender   sip.Sender

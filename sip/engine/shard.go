@@ -51,7 +51,7 @@ func newShard(e *Engine, number uint16) *shard {
 	if e.cfg.MaxCalls > 0 {
 		cfg.MaxCalls = (e.cfg.MaxCalls + e.cfg.Shards - 1) / e.cfg.Shards
 	}
-	s.core = e.newCore(cfg, core.Deps{Router: e.deps.Router, Media: e.deps.Media, Output: &s.out, Random: e.deps.Random(number)})
+	s.core = e.newCore(cfg, core.Deps{Router: e.deps.Router, Credit: e.deps.Credit, Media: e.deps.Media, Output: &s.out, Random: e.deps.Random(number)})
 	s.stats.Store(&core.Stats{})
 	return s
 }

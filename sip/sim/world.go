@@ -14,6 +14,7 @@ import (
 
 // Config of a world.
 type Config struct {
+	Credit core.Credit // of accounts with limited credit; nil: none is
 	Seed   uint64
 	Faults Faults
 	Core   *core.Config // nil: core.DefaultConfig
@@ -50,6 +51,7 @@ type World struct {
 	Count Counters
 
 	cfg      core.Config
+	credit   core.Credit
 	lean     bool
 	elapsed  time.Duration // on the monotonic clock since the world began
 	rand     *rand.Rand
@@ -102,7 +104,7 @@ func New(cfg Config) *World {
 		start = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
 	}
 	w.Now = instant(start, 0)
-	w.cfg = core.DefaultConfig()
+	w.cfg, w.credit = core.DefaultConfig(), cfg.Credit
 	if cfg.Core != nil {
 		w.cfg = *cfg.Core
 	}
@@ -115,7 +117,7 @@ func New(cfg Config) *World {
 
 // newCore is the start of the process.
 func (w *World) newCore() {
-	w.Core = core.New(w.cfg, core.Deps{Router: router{w}, Media: w.Media, Output: w, Random: w.rand.Uint64})
+	w.Core = core.New(w.cfg, core.Deps{Router: router{w}, Credit: w.credit, Media: w.Media, Output: w, Random: w.rand.Uint64})
 	w.Core.SetTrunks(w.views)
 }
 
