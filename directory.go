@@ -30,6 +30,28 @@ type Account struct {
 	FreeClasses []NumberClass `json:"free_classes"`
 	// LowBalance: an event tells, once per cycle, that the balance fell below it; nil = never.
 	LowBalance *Amount `json:"low_balance,omitempty"`
+	// Prepaid accounts spend what was paid in and CreditLimit more. Others are
+	// limited only by a CreditLimit other than 0: what they may owe.
+	Prepaid     bool   `json:"prepaid,omitempty"`
+	CreditLimit Amount `json:"credit_limit,omitzero"`
+	// FeeMetered and FeeUnlimited are the subscription fees of the plans, per number
+	// and cycle; 0 = none.
+	FeeMetered   Amount `json:"fee_metered,omitzero"`
+	FeeUnlimited Amount `json:"fee_unlimited,omitzero"`
+}
+
+// Limited reports whether the account's calls need credit.
+func (a *Account) Limited() bool { return a.Prepaid || a.CreditLimit > 0 }
+
+// Fee is the subscription fee of a plan.
+func (a *Account) Fee(p PlanKind) Amount {
+	switch p {
+	case Metered:
+		return a.FeeMetered
+	case Unlimited:
+		return a.FeeUnlimited
+	}
+	return 0
 }
 
 // Tenant is a Microsoft 365 tenant of an account.

@@ -16,7 +16,8 @@ func defaultFreeClasses() []tandem.NumberClass {
 }
 
 func readAccount(v value) (tandem.Account, object) {
-	o := v.object("id", "name", "currency", "time_zone", "retail_out", "retail_in", "free_minutes", "free_classes", "low_balance")
+	o := v.object("id", "name", "currency", "time_zone", "retail_out", "retail_in", "free_minutes", "free_classes", "low_balance",
+		"prepaid", "credit_limit", "fee_metered", "fee_unlimited")
 	a := tandem.Account{
 		ID:          o.name("id"),
 		Name:        o.label("name"),
@@ -26,6 +27,11 @@ func readAccount(v value) (tandem.Account, object) {
 		RetailIn:    o.need("retail_in", "name the deck that prices inbound legs"),
 		FreeMinutes: o.integer("free_minutes", DefaultFreeMinutes, 0, 1_000_000),
 		FreeClasses: defaultFreeClasses(),
+
+		Prepaid:      o.boolean("prepaid", false),
+		CreditLimit:  parsed(o, "credit_limit", 0, parseLimit),
+		FeeMetered:   parsed(o, "fee_metered", 0, parseLimit),
+		FeeUnlimited: parsed(o, "fee_unlimited", 0, parseLimit),
 	}
 	if _, ok := o.fields["low_balance"]; ok {
 		amount := parsed(o, "low_balance", 0, tandem.ParseAmount)
@@ -38,6 +44,15 @@ func readAccount(v value) (tandem.Account, object) {
 		}
 	}
 	return a, o
+}
+
+// parseLimit reads an amount that can't be negative and stays far from what sums overflow at.
+func parseLimit(s string) (tandem.Amount, error) {
+	a, err := tandem.ParseAmount(s)
+	if err == nil && (a < 0 || a > 1e15) {
+		err = refuse("", s, "is out of range", "write 0 to 1000000000")
+	}
+	return a, err
 }
 
 func readTenant(v value) (tandem.Tenant, object) {

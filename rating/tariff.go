@@ -133,6 +133,16 @@ func (t *Tariff) Number(did tandem.E164) *tandem.Number {
 	return &t.numbers[i]
 }
 
+// Bucket is that of a number of an account in the cycle of an instant.
+func (t *Tariff) Bucket(account string, did tandem.E164, at time.Time) tandem.Bucket {
+	a := t.accounts[account]
+	if a == nil {
+		return tandem.Bucket{}
+	}
+	start, _ := a.cycles.at(at)
+	return tandem.Bucket{Account: account, DID: did, Cycle: start}
+}
+
 // lookup finds what prices a number at an instant; isNumber is false for what
 // no deck can price, as in "anonymous".
 func lookup(table *deck.Table, number string, at time.Time) (m deck.Match, isNumber bool) {

@@ -11,6 +11,7 @@ import (
 	"tandem/provisioning"
 	"tandem/provisioning/api"
 	"tandem/provisioning/portal"
+	"tandem/provisioning/store"
 	"tandem/rating"
 	"tandem/rating/deck"
 	"tandem/rating/ledger"
@@ -39,7 +40,7 @@ func (n *Node) startHTTP(ctx context.Context) error {
 		WriteDeckCSV:  deck.WriteCSV,
 		ValidateDeck:  deck.Validate,
 		Decks:         n.store,
-		Books:         n.store,
+		Books:         nodeBooks{n.store, n.ledger.Credit()},
 		Cycle:         rating.Cycle,
 		Version:       version,
 		Node:          n.config.Node,
@@ -69,6 +70,17 @@ func (n *Node) startHTTP(ctx context.Context) error {
 		}
 	})
 	return nil
+}
+
+// nodeBooks reads from the store and writes through the credit manager.
+type nodeBooks struct {
+	*store.Store
+	credit *ledger.Credit
+}
+
+// Books implements tandem.LedgerStore.
+func (b nodeBooks) Books(ctx context.Context, f func(tandem.LedgerTx) error) error {
+	return b.credit.Books(ctx, f)
 }
 
 // explainRate answers what a call would cost.

@@ -9,6 +9,7 @@ import (
 
 	"tandem"
 	"tandem/media/relay"
+	"tandem/rating/ledger"
 	"tandem/routing"
 	"tandem/sip/core"
 	"tandem/sip/engine"
@@ -100,7 +101,7 @@ func (n *Node) startSIP(context.Context) error {
 		recorder = noJournal{}
 	}
 	n.engine = engine.New(shard, engine.Deps{
-		Router: n, Media: media, Recorder: recorder, Sender: n.transport, Health: n.monitor, Logger: n.log,
+		Router: n, Credit: n.ledger.Credit(), Media: media, Recorder: creditRecorder{recorder, n.ledger.Credit()}, Sender: n.transport, Health: n.monitor, Logger: n.log,
 	})
 	n.onClose(n.hangUp)
 	return nil
@@ -144,8 +145,29 @@ func (n *Node) Plan(req *tandem.RouteRequest, now time.Time) tandem.Plan {
 	}
 	if !n.journal.Accepting() {
 		refuse(&plan, "journal", &tandem.Rejection{Status: 503, Cause: tandem.CauseTemporaryFailure, Reason: "calls can't be recorded now"})
+		return plan
+	}
+	if !n.config.without(withoutRating) {
+		if refused := n.ledger.Credit().Reserve(req.Correlation, &plan, now); refused != nil {
+			refuse(&plan, "credit", refused)
+		}
 	}
 	return plan
+}
+
+// creditRecorder settles a call's credit before its end is on record, so that
+// the ledger never books a leg that is not awaited.
+type creditRecorder struct {
+	engine.Recorder
+	credit *ledger.Credit
+}
+
+// Record implements engine.Recorder.
+func (r creditRecorder) Record(shard uint16, kind tandem.FactKind, at time.Time, call *tandem.CallRecord) uint64 {
+	if kind == tandem.FactEnd {
+		r.credit.Ended(call)
+	}
+	return r.Recorder.Record(shard, kind, at, call)
 }
 
 func refuse(plan *tandem.Plan, rule string, why *tandem.Rejection) {

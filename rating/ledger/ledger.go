@@ -19,6 +19,7 @@ type Ledger struct {
 	log    *slog.Logger
 	tariff atomic.Pointer[rating.Tariff]
 	swap   sync.Mutex // one SetDirectory at a time
+	credit *Credit
 }
 
 // New makes a ledger over a store. A nil clock is time.Now, a nil logger
@@ -30,8 +31,14 @@ func New(store tandem.LedgerStore, clock func() time.Time, logger *slog.Logger) 
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Ledger{store: store, clock: clock, log: logger}
+	l := &Ledger{clock: clock, log: logger}
+	l.credit = newCredit(store, clock, l.tariff.Load)
+	l.store = l.credit
+	return l
 }
+
+// Credit is the credit manager over the same books: other writers of them write through it.
+func (l *Ledger) Credit() *Credit { return l.credit }
 
 // SetDirectory makes the decks and accounts of a snapshot those of the next
 // batch. On error the previous ones stay in force.
@@ -41,6 +48,9 @@ func (l *Ledger) SetDirectory(dir *tandem.Directory) error {
 	t, err := rating.NewTariff(dir, l.tariff.Load())
 	if err != nil {
 		return fmt.Errorf("tariffs of directory version %d: %w", dir.Version, err)
+	}
+	if err := l.credit.setDirectory(dir, t); err != nil {
+		return err
 	}
 	l.tariff.Store(t)
 	return nil
