@@ -124,6 +124,9 @@ func (t *Tariff) Account(id string, at time.Time) (*tandem.Account, time.Time) {
 	return a.Account, start
 }
 
+// Numbers lists the numbers of the snapshot by DID; they are read-only.
+func (t *Tariff) Numbers() []tandem.Number { return t.numbers }
+
 // Number finds a DID of the snapshot; nil = not ours.
 func (t *Tariff) Number(did tandem.E164) *tandem.Number {
 	i, found := slices.BinarySearchFunc(t.numbers, did, func(n tandem.Number, d tandem.E164) int { return strings.Compare(string(n.DID), string(d)) })

@@ -53,6 +53,7 @@ type Node struct {
 	service  *provisioning.Service
 	server   *http.Server
 	listener net.Listener
+	feesDue  chan struct{} // the directory has changed
 
 	stop       context.CancelFunc // ends the background work of records
 	background sync.WaitGroup
@@ -65,7 +66,7 @@ type Node struct {
 // StartNode starts every part, the ones that calls depend on first. On an error
 // what was started is closed again.
 func StartNode(ctx context.Context, config Config, log *slog.Logger) (*Node, error) {
-	n := &Node{config: config, log: log}
+	n := &Node{config: config, log: log, feesDue: make(chan struct{}, 1)}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stop = stop
 	steps := []struct {
@@ -78,6 +79,7 @@ func StartNode(ctx context.Context, config Config, log *slog.Logger) (*Node, err
 		{"signalling", n.startSIP},
 		{"directory", n.followDirectory},
 		{"delivery", n.startDelivery},
+		{"fees", n.startFees},
 		{"HTTP", n.startHTTP},
 		{"profiles", n.startProfiles},
 		{"signalling sockets", func(context.Context) error { return n.transport.Serve(n.engine) }},

@@ -225,5 +225,9 @@ func (n *Node) applyDirectory(dir *tandem.Directory) error {
 	n.transport.SetTrunks(sources)
 	n.monitor.SetTrunks(views)
 	n.engine.SetDirectory(views)
+	select {
+	case n.feesDue <- struct{}{}:
+	default:
+	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"tandem"
 	"tandem/rating"
 )
@@ -20,6 +22,7 @@ type Ledger struct {
 	tariff atomic.Pointer[rating.Tariff]
 	swap   sync.Mutex // one SetDirectory at a time
 	credit *Credit
+	fees   map[tandem.E164]uuid.UUID // of each number, the fee last known to be posted; TakeFees' own
 }
 
 // New makes a ledger over a store. A nil clock is time.Now, a nil logger
@@ -31,7 +34,7 @@ func New(store tandem.LedgerStore, clock func() time.Time, logger *slog.Logger) 
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Ledger{clock: clock, log: logger}
+	l := &Ledger{clock: clock, log: logger, fees: map[tandem.E164]uuid.UUID{}}
 	l.credit = newCredit(store, clock, l.tariff.Load)
 	l.store = l.credit
 	return l
