@@ -70,6 +70,9 @@ type Deps struct {
 	Decks DeckStore
 	// Books keep the postings; nil: there are no statements.
 	Books Books
+	// Replay prices legs one after another by the decks and accounts of a
+	// directory; drawn is what of a bucket is gone before its first leg. It books nothing.
+	Replay func(dir *tandem.Directory, rows []tandem.CDR, drawn func(tandem.Bucket) int64, priced func(i int, c tandem.Charge, cost tandem.Cost)) error
 	// Cycle is the billing cycle around an instant in a zone; rating.Cycle is it.
 	Cycle   func(at time.Time, zone *time.Location) (start, next time.Time)
 	Version string

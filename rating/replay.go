@@ -8,12 +8,21 @@ import "tandem"
 // must come in the order in which the books took them; a Replay is for one
 // goroutine.
 type Replay struct {
+	// Drawn says how much of a bucket is drawn before its first leg; nil = nothing.
+	Drawn func(tandem.Bucket) int64
+
 	tariff *Tariff
 	used   map[tandem.Bucket]int64
 }
 
 // NewReplay begins with full buckets.
 func NewReplay(t *Tariff) *Replay { return &Replay{tariff: t, used: map[tandem.Bucket]int64{}} }
+
+// Charge is Leg with the explanation, and with what the carrier would have charged.
+func (r *Replay) Charge(row *tandem.CDR) (tandem.Charge, tandem.Cost) {
+	a, _, before := r.Leg(row)
+	return a.Charge(before), r.tariff.Cost(row)
+}
 
 // Draw makes seconds of a bucket drawn already, as they were before the period.
 func (r *Replay) Draw(b tandem.Bucket, seconds int64) { r.used[b] += seconds }
@@ -28,7 +37,11 @@ func (r *Replay) Leg(row *tandem.CDR) (a Assessment, p Price, before int64) {
 	if a.Rule != RuleAllowance {
 		return a, a.Price(0), 0
 	}
-	before = r.used[a.Bucket]
+	before, known := r.used[a.Bucket]
+	if !known && r.Drawn != nil {
+		before = r.Drawn(a.Bucket)
+		r.used[a.Bucket] = before
+	}
 	p = a.Price(before)
 	if p.FreeS > 0 {
 		r.used[a.Bucket] = before + p.FreeS

@@ -42,6 +42,7 @@ func (n *Node) startHTTP(ctx context.Context) error {
 		Decks:         n.store,
 		Books:         nodeBooks{n.store, n.ledger.Credit()},
 		Cycle:         rating.Cycle,
+		Replay:        replayRows,
 		Version:       version,
 		Node:          n.config.Node,
 		Logger:        n.log,
@@ -90,6 +91,21 @@ func (n *Node) explainRate(ctx context.Context, q provisioning.RateQuestion) (pr
 		return provisioning.RateAnswer{}, err
 	}
 	return provisioning.RateAnswer{Charge: charge, Sentences: sentences(charge)}, nil
+}
+
+// replayRows prices rows by another directory.
+func replayRows(dir *tandem.Directory, rows []tandem.CDR, drawn func(tandem.Bucket) int64, priced func(int, tandem.Charge, tandem.Cost)) error {
+	tariff, err := rating.NewTariff(dir, nil)
+	if err != nil {
+		return err
+	}
+	replay := rating.NewReplay(tariff)
+	replay.Drawn = drawn
+	for i := range rows {
+		charge, cost := replay.Charge(&rows[i])
+		priced(i, charge, cost)
+	}
+	return nil
 }
 
 func explainCharge(row tandem.CDR) []string { return sentences(row.Charge) }

@@ -20,6 +20,7 @@ type RateCmd struct {
 	Explain  RateExplainCmd  `cmd:"" help:"What would this call cost, or what did it cost, and why? Nothing is charged."`
 	Classify RateClassifyCmd `cmd:"" help:"What is this number to the numbering plan, and why?"`
 	Check    RateCheckCmd    `cmd:"" help:"Recompute stored rows with the independent checker and report what differs."`
+	Whatif   RateWhatIfCmd   `cmd:"" name:"whatif" help:"What would the calls of a period have cost by another deck version or plan? Nothing is touched."`
 }
 
 // RateExplainCmd is `tandem rate explain`.

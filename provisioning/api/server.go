@@ -68,6 +68,7 @@ func New(svc *provisioning.Service, cfg Config) *API {
 	a.registerDecks()
 	a.registerLedger()
 	a.registerUsage()
+	a.registerWhatIf()
 	a.registerNode()
 	a.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problemOf(notFound(r)))
