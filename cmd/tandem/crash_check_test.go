@@ -10,6 +10,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"tandem"
+	"tandem/provisioning"
 )
 
 // rawClickHouse is a connection past our own reports.
@@ -260,6 +261,9 @@ func (r *crashResult) checkMoney(p *problems, s *stage, rows []tandem.CDR) {
 	}
 	if got := balances["contoso"].Amount; got != -sum {
 		p.add(&r.charges, "balance %s, rows sum to %s", got, sum)
+	}
+	if st, err := s.node.service.Statement(p.t.Context(), provisioning.StatementQuery{Account: "contoso", From: time.Unix(0, 0), To: time.Now().Add(time.Hour)}); err != nil || st.Closing != -sum {
+		p.add(&r.charges, "statement: %s, %v; rows sum to %s", st.Closing, err, sum)
 	}
 	err = s.node.store.Books(p.t.Context(), func(tx tandem.LedgerTx) error {
 		for _, row := range rows {

@@ -49,6 +49,8 @@ const flushGrace = 3 * time.Second
 // startDelivery begins to rate and deliver, once the directory is known. It
 // ends before the journal that it reads from is closed.
 func (n *Node) startDelivery(ctx context.Context) error {
+	left := n.journal.Synced() // by a former process
+	n.ledger.Credit().WaitFor(func() bool { return n.pipeline.Status().Ledger >= left })
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {

@@ -42,6 +42,7 @@ type Credit struct {
 	limited atomic.Bool // any account is
 
 	mu     sync.Mutex
+	ready  func() bool // nil: the books hold all that ended
 	purses map[string]*purse
 	calls  map[tandem.CorrelationID]*hold
 	legs   map[uuid.UUID]*hold // legs of ended calls that are not booked yet
@@ -147,6 +148,15 @@ func (c *Credit) load(tx tandem.LedgerTx, fresh []*purse, limited map[string]*pu
 	return nil
 }
 
+// WaitFor has calls of limited accounts refused with 503 until ready says that
+// what a former process left in the journal is booked: its balance would be
+// spent twice. ready answers from memory.
+func (c *Credit) WaitFor(ready func() bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ready = ready
+}
+
 // Reserve holds the price of a first slice of talk time and writes it into the
 // plan; a call that can't pay for one second is refused. What the account can't
 // pay beside an inbound call is its forward to the failsafe number: it is taken
@@ -165,6 +175,12 @@ func (c *Credit) Reserve(call tandem.CorrelationID, p *tandem.Plan, at time.Time
 	}
 	if before := c.calls[call]; before != nil {
 		c.drop(before)
+	}
+	if c.ready != nil {
+		if !c.ready() {
+			return &tandem.Rejection{Status: 503, Cause: tandem.CauseTemporaryFailure, Reason: "calls of a former process are being booked"}
+		}
+		c.ready = nil
 	}
 	h := newHold(call, p, at)
 	granted, free := c.grant(t, purse, h, creditSlice)

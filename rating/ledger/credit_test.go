@@ -287,6 +287,25 @@ func TestRestartGivesReservationsBack(t *testing.T) {
 	}
 }
 
+// TestCreditWaitsForTheBooks: balances are trusted when the calls of a former process are booked.
+func TestCreditWaitsForTheBooks(t *testing.T) {
+	l := creditLedger(t, memstore.New(), prepaid(nil))
+	topUp(t, l, 1_000_000)
+	booked := false
+	l.Credit().WaitFor(func() bool { return booked })
+	for _, want := range []tandem.SIPStatus{503, 0, 0} {
+		p := planOf("+14255550101", tandem.Metered, "+12065550123")
+		var got tandem.SIPStatus
+		if refused := l.Credit().Reserve(correlation(1), &p, answer); refused != nil {
+			got = refused.Status
+		}
+		if got != want {
+			t.Errorf("status %d, want %d", got, want)
+		}
+		booked = !booked
+	}
+}
+
 func TestAccountBecomesLimitedAndUnlimited(t *testing.T) {
 	store := memstore.New()
 	l := creditLedger(t, store, directory())

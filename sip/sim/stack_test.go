@@ -11,6 +11,7 @@ import (
 	"tandem"
 	"tandem/cdr"
 	"tandem/rating"
+	"tandem/rating/ledger"
 	"tandem/routing"
 	"tandem/sip/core"
 	"tandem/sip/sim"
@@ -25,6 +26,7 @@ type stack struct {
 	tariff  *rating.Tariff
 	journal *realJournal
 	health  tandem.Health
+	credit  *ledger.Credit // nil: no account is limited
 }
 
 func newStack(t testing.TB, seed uint64, weather sim.Weather) *stack {
@@ -50,7 +52,7 @@ func newStack(t testing.TB, seed uint64, weather sim.Weather) *stack {
 	}
 	cfg := core.DefaultConfig()
 	cfg.MaxCalls = weather.MaxCalls
-	s.Random = sim.NewRandom(sim.Config{Seed: seed, Core: &cfg, Lean: true}, weather, views)
+	s.Random = sim.NewRandom(sim.Config{Seed: seed, Core: &cfg, Lean: true, Credit: s}, weather, views)
 	s.journal = newJournal(t, s.Pick)
 	s.World.Journal = s.journal
 	s.World.Plan = s.plan
@@ -68,6 +70,8 @@ func (s *stack) plan(req *tandem.RouteRequest) tandem.Plan {
 	if refused := s.tariff.Authorize(&plan, s.Now); refused != nil {
 		plan.Reject = refused
 		plan.Trace = append(plan.Trace, tandem.TraceStep{Rule: "rating", Detail: "refused: " + refused.Reason})
+	} else if s.credit != nil {
+		plan.Reject = s.credit.Reserve(req.Correlation, &plan, s.Now)
 	}
 	return plan
 }
