@@ -25,6 +25,15 @@ type LedgerEntry struct {
 	Charge  Charge
 }
 
+// Redraw corrects what a leg drew from a bucket, when it is rated again: beside
+// its entry, which stays as it is.
+type Redraw struct {
+	ID      uuid.UUID // idempotence key
+	Leg     uuid.UUID
+	Bucket  Bucket
+	Seconds int64 // drawn more; negative: given back
+}
+
 // LedgerTx is one transaction on the books.
 type LedgerTx interface {
 	// Entry returns the stored entry of a leg, if it was booked before.
@@ -40,6 +49,12 @@ type LedgerTx interface {
 	// whatever its posting says, is KindConflict and changes nothing; the transaction goes on.
 	// What Posting.Validate refuses is KindInvalid.
 	Post(p Posting) error
+	// Redrawn returns the redraw of an ID, if there is one.
+	Redrawn(id uuid.UUID) (Redraw, bool, error)
+	// Redraw stores a correction of what is drawn from a bucket. An ID that is
+	// stored already is KindConflict; a bucket is never drawn below 0: KindInvalid.
+	// Either changes nothing; the transaction goes on.
+	Redraw(r Redraw) error
 	// Balance is the sum of the account's postings in a currency, including this transaction's.
 	Balance(account string, currency Currency) (Amount, error)
 	// Notice stores a usage event; fresh is false, and nothing changed, when the

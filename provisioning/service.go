@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"tandem"
@@ -73,6 +74,8 @@ type Deps struct {
 	// Replay prices legs one after another by the decks and accounts of a
 	// directory; drawn is what of a bucket is gone before its first leg. It books nothing.
 	Replay func(dir *tandem.Directory, rows []tandem.CDR, drawn func(tandem.Bucket) int64, priced func(i int, c tandem.Charge, cost tandem.Cost)) error
+	// InsertRows stores new versions of rows where Reports reads them; the same token and rows again store nothing new.
+	InsertRows func(ctx context.Context, token string, rows []tandem.CDR) error
 	// Cycle is the billing cycle around an instant in a zone; rating.Cycle is it.
 	Cycle   func(at time.Time, zone *time.Location) (start, next time.Time)
 	Version string
@@ -84,6 +87,7 @@ type Deps struct {
 // Service is the list of operations behind API and portal.
 type Service struct {
 	d       Deps
+	rating  sync.Mutex // one rating again at a time
 	started time.Time
 }
 

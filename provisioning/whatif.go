@@ -74,7 +74,7 @@ func (s *Service) WhatIf(ctx context.Context, q WhatIf) (Differences, error) {
 	if err != nil {
 		return Differences{}, err
 	}
-	rows, err := s.connectedRows(ctx, q.Account, q.From, q.To)
+	rows, err := s.connectedRows(ctx, q.Account, q.From, q.To, false)
 	if err != nil {
 		return Differences{}, err
 	}
@@ -144,8 +144,8 @@ func (s *Service) swapDeck(ctx context.Context, dir *tandem.Directory, swap Deck
 }
 
 // connectedRows reads the legs of a period that can cost something, in the
-// order in which the books took them.
-func (s *Service) connectedRows(ctx context.Context, account string, from, to time.Time) ([]tandem.CDR, error) {
+// order in which the books took them; whole with their routing traces.
+func (s *Service) connectedRows(ctx context.Context, account string, from, to time.Time, whole bool) ([]tandem.CDR, error) {
 	if s.d.Replay == nil || s.d.Books == nil {
 		return nil, absent("rating is not running here", "ask a node that runs tandem serve")
 	}
@@ -165,7 +165,9 @@ func (s *Service) connectedRows(ctx context.Context, account string, from, to ti
 		}
 		for _, r := range page {
 			if !seen[r.ID] {
-				seen[r.ID], r.RouteTrace = true, "" // as long as all the rest
+				if seen[r.ID] = true; !whole {
+					r.RouteTrace = "" // as long as all the rest
+				}
 				rows = append(rows, r)
 			}
 		}

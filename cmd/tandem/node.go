@@ -41,6 +41,7 @@ type Node struct {
 	journal  *journal.Journal
 	ledger   *ledger.Ledger
 	pipeline *cdr.Pipeline
+	sink     cdr.Sink
 	reports  atomic.Pointer[provisioning.Reports]
 	chdb     *chdb.Supervisor // nil unless the embedded engine is used
 

@@ -43,6 +43,7 @@ func (n *Node) startHTTP(ctx context.Context) error {
 		Books:         nodeBooks{n.store, n.ledger.Credit()},
 		Cycle:         rating.Cycle,
 		Replay:        replayRows,
+		InsertRows:    n.sink.Insert,
 		Version:       version,
 		Node:          n.config.Node,
 		Logger:        n.log,

@@ -26,6 +26,7 @@ func (n *Node) startRecords(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.sink = sink
 	var pricer cdr.Pricer = n.ledger
 	if n.config.without(withoutRating) {
 		pricer = noRating{}

@@ -21,6 +21,7 @@ type RateCmd struct {
 	Classify RateClassifyCmd `cmd:"" help:"What is this number to the numbering plan, and why?"`
 	Check    RateCheckCmd    `cmd:"" help:"Recompute stored rows with the independent checker and report what differs."`
 	Whatif   RateWhatIfCmd   `cmd:"" name:"whatif" help:"What would the calls of a period have cost by another deck version or plan? Nothing is touched."`
+	Again    RateAgainCmd    `cmd:"" help:"Rate the calls of a period again by the decks in force: the difference, and with --apply corrections and new row versions."`
 }
 
 // RateExplainCmd is `tandem rate explain`.

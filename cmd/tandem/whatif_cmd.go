@@ -130,3 +130,48 @@ func (RateWhatIfCmd) Help() string {
 
 The calls on record are priced again, in the order in which they were booked; nothing is touched. Minutes that were drawn outside of the period stay drawn. Numbers without a difference are left out.`
 }
+
+// RateAgainCmd is `tandem rate again`.
+type RateAgainCmd struct {
+	APIFlag
+	PeriodFlags
+	Apply bool `help:"Post the corrections and store new versions of the rows. Without it only the difference is told."`
+	JSON  bool `name:"json" help:"Print the answer as JSON."`
+}
+
+// Run asks and prints the differences, and what was done about them.
+func (c RateAgainCmd) Run(env *environment) error {
+	node, err := c.client()
+	if err != nil {
+		return err
+	}
+	q := provisioning.Rerate{Account: c.Account, Apply: c.Apply}
+	if q.From, q.To, err = c.period(); err != nil {
+		return err
+	}
+	var out provisioning.Rerated
+	if err := node.Post(env.ctx, "/api/v1/rate/again", q, &out); err != nil {
+		return needsToken(err)
+	}
+	if c.JSON {
+		return printJSON(env.stdout, out)
+	}
+	printDifferences(env.stdout, out.Differences)
+	if !out.Applied {
+		fmt.Fprintln(env.stdout, "nothing was changed (dry run); --apply corrects it")
+		return nil
+	}
+	fmt.Fprintf(env.stdout, "%s posted, new versions of %s stored\n", count(out.Postings, "correction"), count(out.Rows, "row"))
+	if out.NotBooked > 0 {
+		fmt.Fprintf(env.stdout, "%s not in the books left as they are\n", count(out.NotBooked, "leg"))
+	}
+	return nil
+}
+
+// Help implements kong.HelpProvider.
+func (RateAgainCmd) Help() string {
+	return `  tandem rate again --from 2026-11-01 --to 2026-11-30 --account contoso
+  tandem rate again --from 2026-11-01 --to 2026-11-30 --account contoso --apply
+
+Activate the mended deck first: calls are rated by the decks in force, in the order in which they were booked. Nothing is overwritten: entries stay, correction postings make up the difference, and rows get a new version. The same command again changes nothing.`
+}

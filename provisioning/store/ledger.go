@@ -21,7 +21,7 @@ const entryColumns = "leg, pos, at, account, did, bucket_account, bucket_did, bu
 // ledgerStatements are prepared once on the one writing connection: the ledger
 // worker runs them for every leg.
 type ledgerStatements struct {
-	entry, used, addEntry, setBucket, addPosting, addBalance, posting, balance, notice *sql.Stmt
+	entry, used, addEntry, setBucket, addPosting, addBalance, posting, balance, notice, redrawn, redraw *sql.Stmt
 }
 
 func prepareLedger(ctx context.Context, db *sql.DB) (*ledgerStatements, error) {
@@ -37,6 +37,8 @@ func prepareLedger(ctx context.Context, db *sql.DB) (*ledgerStatements, error) {
 		{&l.addPosting, "INSERT INTO ledger_posting (at, kind, leg, debit, credit, amount, currency, key, did, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&l.addBalance, "INSERT INTO ledger_balance VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"},
 		{&l.posting, "SELECT " + postingColumns + " FROM ledger_posting WHERE key = ?"},
+		{&l.redrawn, "SELECT leg, account, did, cycle, seconds FROM ledger_redraw WHERE id = ?"},
+		{&l.redraw, "INSERT INTO ledger_redraw VALUES (?, ?, ?, ?, ?, ?)"},
 		{&l.notice, "INSERT INTO usage_event (" + eventColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"},
 		{&l.balance, "SELECT amount FROM ledger_balance WHERE book = ? AND currency = ?"},
 	} {
@@ -75,7 +77,8 @@ func (s *Store) Books(ctx context.Context, f func(tandem.LedgerTx) error) error 
 func (l *ledgerStatements) in(ctx context.Context, tx *sql.Tx) *ledgerStatements {
 	return &ledgerStatements{tx.StmtContext(ctx, l.entry), tx.StmtContext(ctx, l.used), tx.StmtContext(ctx, l.addEntry),
 		tx.StmtContext(ctx, l.setBucket), tx.StmtContext(ctx, l.addPosting), tx.StmtContext(ctx, l.addBalance),
-		tx.StmtContext(ctx, l.posting), tx.StmtContext(ctx, l.balance), tx.StmtContext(ctx, l.notice)}
+		tx.StmtContext(ctx, l.posting), tx.StmtContext(ctx, l.balance), tx.StmtContext(ctx, l.notice),
+		tx.StmtContext(ctx, l.redrawn), tx.StmtContext(ctx, l.redraw)}
 }
 
 type bucketKey struct {

@@ -274,13 +274,14 @@ func (c *Credit) committed(effects []effect) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range effects {
-		if p := c.purses[e.account]; p != nil && p.account.Currency == e.currency {
+		p := c.purses[e.account]
+		if p != nil && p.account.Currency == e.currency {
 			p.balance += e.amount
-			if e.free != 0 {
-				b := e.bucket
-				b.Cycle = b.Cycle.UTC()
-				c.used[b] += e.free
-			}
+		}
+		if p != nil && e.free != 0 {
+			b := e.bucket
+			b.Cycle = b.Cycle.UTC()
+			c.used[b] += e.free
 		}
 		if h := c.legs[e.leg]; h != nil && e.leg != uuid.Nil {
 			delete(c.legs, e.leg)

@@ -67,3 +67,12 @@ func (w *watched) Post(p tandem.Posting) error {
 	}
 	return err
 }
+
+// Redraw implements tandem.LedgerTx.
+func (w *watched) Redraw(r tandem.Redraw) error {
+	err := w.LedgerTx.Redraw(r)
+	if err == nil {
+		w.effects = append(w.effects, effect{account: r.Bucket.Account, bucket: r.Bucket, free: r.Seconds})
+	}
+	return err
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"tandem"
 )
 
@@ -34,5 +36,46 @@ func noticedOnce(t *testing.T, s tandem.LedgerStore) {
 		}); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// redrawnOnce: a redraw moves its bucket once, never below 0, and not if its transaction fails.
+func redrawnOnce(t *testing.T, s tandem.LedgerStore) {
+	book(t, s, entry(1, 100))
+	r := tandem.Redraw{ID: uuid.UUID{0xd0, 1}, Leg: entry(1, 0).Leg, Bucket: bucket(), Seconds: -40}
+	below, nowhere := r, r
+	below.ID, below.Seconds = uuid.UUID{0xd0, 2}, -101
+	nowhere.ID, nowhere.Bucket = uuid.UUID{0xd0, 3}, tandem.Bucket{}
+	redraw := func(r tandem.Redraw) error {
+		return s.Books(context.Background(), func(tx tandem.LedgerTx) error { return tx.Redraw(r) })
+	}
+	boom := errors.New("boom")
+	if err := s.Books(context.Background(), func(tx tandem.LedgerTx) error { _ = tx.Redraw(r); return boom }); !errors.Is(err, boom) {
+		t.Fatal(err)
+	}
+	for i, c := range []struct {
+		redraw tandem.Redraw
+		want   tandem.Kind
+		used   int64
+	}{{below, tandem.KindInvalid, 100}, {r, "", 60}, {r, tandem.KindConflict, 60}, {nowhere, tandem.KindInvalid, 60}} {
+		if err := redraw(c.redraw); (err != nil) != (c.want != "") || err != nil && tandem.KindOf(err) != c.want {
+			t.Errorf("redraw %d: %v, want %q", i, err, c.want)
+		}
+		if n := used(t, s, bucket()); n != c.used {
+			t.Errorf("redraw %d: %d s drawn, want %d", i, n, c.used)
+		}
+	}
+	if err := s.Books(context.Background(), func(tx tandem.LedgerTx) error {
+		got, known, err := tx.Redrawn(r.ID)
+		if err != nil || !known || got.Seconds != -40 || got.Leg != r.Leg || got.Bucket.DID != r.Bucket.DID || !got.Bucket.Cycle.Equal(cycle) {
+			t.Errorf("%+v, %v, %v", got, known, err)
+		}
+		_, known, err = tx.Redrawn(nowhere.ID)
+		if known {
+			t.Error("a refused redraw is stored")
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -4,6 +4,7 @@ package memstore
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -22,6 +23,7 @@ type Store struct {
 	posted   []uuid.UUID
 	balances map[balance]tandem.Amount
 	events   []tandem.UsageEvent
+	redraws  map[uuid.UUID]tandem.Redraw
 }
 
 type balance struct {
@@ -31,7 +33,8 @@ type balance struct {
 
 // New makes empty books.
 func New() *Store {
-	return &Store{entries: map[uuid.UUID]tandem.LedgerEntry{}, used: map[tandem.Bucket]int64{}, postings: map[uuid.UUID]tandem.Posting{}, balances: map[balance]tandem.Amount{}}
+	return &Store{entries: map[uuid.UUID]tandem.LedgerEntry{}, used: map[tandem.Bucket]int64{}, postings: map[uuid.UUID]tandem.Posting{}, balances: map[balance]tandem.Amount{},
+		redraws: map[uuid.UUID]tandem.Redraw{}}
 }
 
 // Books implements tandem.LedgerStore: one transaction at a time; an error or
@@ -42,7 +45,8 @@ func (s *Store) Books(ctx context.Context, f func(tandem.LedgerTx) error) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	tx := &tx{s: s, entries: map[uuid.UUID]tandem.LedgerEntry{}, used: map[tandem.Bucket]int64{}, postings: map[uuid.UUID]tandem.Posting{}, moved: map[balance]tandem.Amount{}}
+	tx := &tx{s: s, entries: map[uuid.UUID]tandem.LedgerEntry{}, used: map[tandem.Bucket]int64{}, postings: map[uuid.UUID]tandem.Posting{}, moved: map[balance]tandem.Amount{},
+		redraws: map[uuid.UUID]tandem.Redraw{}}
 	if err := f(tx); err != nil {
 		return err
 	}
@@ -56,6 +60,7 @@ func (s *Store) Books(ctx context.Context, f func(tandem.LedgerTx) error) error 
 		s.posted = append(s.posted, id)
 	}
 	s.events = append(s.events, tx.events...)
+	maps.Copy(s.redraws, tx.redraws)
 	for b, amount := range tx.moved {
 		s.balances[b] += amount
 	}
@@ -117,6 +122,7 @@ type tx struct {
 	posted   []uuid.UUID
 	moved    map[balance]tandem.Amount
 	events   []tandem.UsageEvent
+	redraws  map[uuid.UUID]tandem.Redraw
 }
 
 // Entry implements tandem.LedgerTx.
@@ -200,4 +206,27 @@ func (t *tx) Notice(e tandem.UsageEvent) (fresh bool, err error) {
 	}
 	t.events = append(t.events, e)
 	return true, nil
+}
+
+// Redrawn implements tandem.LedgerTx.
+func (t *tx) Redrawn(id uuid.UUID) (tandem.Redraw, bool, error) {
+	if r, ok := t.redraws[id]; ok {
+		return r, true, nil
+	}
+	r, ok := t.s.redraws[id]
+	return r, ok, nil
+}
+
+// Redraw implements tandem.LedgerTx.
+func (t *tx) Redraw(r tandem.Redraw) error {
+	if _, known, _ := t.Redrawn(r.ID); known {
+		return &tandem.Error{Kind: tandem.KindConflict, Field: "id", Message: "redraw " + r.ID.String() + " is stored already", Mend: "read it instead"}
+	}
+	r.Bucket.Cycle = r.Bucket.Cycle.UTC()
+	used, _ := t.Used(r.Bucket)
+	if r.Bucket == (tandem.Bucket{}) || used+r.Seconds < 0 {
+		return &tandem.Error{Kind: tandem.KindInvalid, Field: "seconds", Message: "a bucket can't be drawn below 0", Mend: "name the bucket that the seconds came from"}
+	}
+	t.redraws[r.ID], t.used[r.Bucket] = r, used+r.Seconds
+	return nil
 }
