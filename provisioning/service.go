@@ -29,6 +29,24 @@ type Balance struct {
 	Amount   tandem.Amount   `json:"amount" doc:"negative: charged and not yet paid"`
 }
 
+// Credit is what an account with limited credit can spend now.
+type Credit struct {
+	Held      tandem.Amount `json:"held" doc:"reserved for calls in progress, and for calls that are not booked yet"`
+	Available tandem.Amount `json:"available" doc:"balance and credit limit less what is held"`
+	Calls     int           `json:"calls" doc:"calls in progress"`
+}
+
+// Credit is an account's; nil when it has no limit.
+func (s *Service) Credit(account string) *Credit {
+	if s.d.Credit == nil {
+		return nil
+	}
+	if c, limited := s.d.Credit(account); limited {
+		return &c
+	}
+	return nil
+}
+
 // Reports reads rated rows back; cdr/clickhouse implements it.
 type Reports interface {
 	CDRs(ctx context.Context, f tandem.CDRFilter) ([]tandem.CDR, error)
@@ -69,6 +87,8 @@ type Deps struct {
 	ValidateDeck func(*tandem.Deck) error
 	// Decks keeps the versions of decks; nil: only those in force are known.
 	Decks DeckStore
+	// Credit is what an account with limited credit can spend; nil: not known here.
+	Credit func(account string) (Credit, bool)
 	// Books keep the postings; nil: there are no statements.
 	Books Books
 	// Replay prices legs one after another by the decks and accounts of a

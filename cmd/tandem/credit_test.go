@@ -93,6 +93,9 @@ func TestPrepaidAccount(t *testing.T) {
 	if st := statement(); answered != 1 || st.Closing != 0 {
 		t.Errorf("%d calls were answered, balance %s", answered, st.Closing)
 	}
+	if c := s.node.service.Credit("contoso"); c == nil || *c != (provisioning.Credit{}) {
+		t.Errorf("%+v", c)
+	}
 	for _, to := range []string{"911", "+18005550199"} {
 		r, err := s.teams.Call(ctx, emulate.CallSpec{From: "+14255550101", To: to, Hold: tandem.Duration(200 * time.Millisecond)})
 		if err != nil || r.Status != 200 {

@@ -42,11 +42,15 @@ func (n *Node) startHTTP(ctx context.Context) error {
 		Decks:         n.store,
 		Books:         nodeBooks{n.store, n.ledger.Credit()},
 		Cycle:         rating.Cycle,
-		Replay:        replayRows,
-		InsertRows:    n.sink.Insert,
-		Version:       version,
-		Node:          n.config.Node,
-		Logger:        n.log,
+		Credit: func(account string) (provisioning.Credit, bool) {
+			c, limited := n.ledger.Credit().State(account)
+			return provisioning.Credit{Held: c.Held, Available: c.Available, Calls: c.Calls}, limited
+		},
+		Replay:     replayRows,
+		InsertRows: n.sink.Insert,
+		Version:    version,
+		Node:       n.config.Node,
+		Logger:     n.log,
 	})
 	pages, err := portal.New(n.service, portal.Config{Logger: n.log})
 	if err != nil {

@@ -38,7 +38,8 @@ type listInput struct {
 // Account is an account with its balance.
 type Account struct {
 	tandem.Account
-	Balance tandem.Amount `json:"balance" doc:"sum of all postings; negative: charged and not yet paid"`
+	Balance tandem.Amount        `json:"balance" doc:"sum of all postings; negative: charged and not yet paid"`
+	Credit  *provisioning.Credit `json:"credit,omitempty" doc:"of an account with limited credit: what it can spend now"`
 }
 
 // Deck is a deck without its rows.
@@ -68,7 +69,7 @@ func (a *API) registerDirectory() {
 			var out []Account
 			for _, x := range dir.Accounts {
 				if in.Account == "" || in.Account == x.ID {
-					out = append(out, Account{x, balances[x.ID].Amount})
+					out = append(out, Account{x, balances[x.ID].Amount, a.svc.Credit(x.ID)})
 				}
 			}
 			return page(out, in.Limit, in.Offset), nil

@@ -12,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"tandem"
+	"tandem/provisioning"
 	"tandem/provisioning/store"
 	"tandem/provisioning/store/storetest"
 )
@@ -195,9 +198,13 @@ func TestKilledWriterLosesNothingCommitted(t *testing.T) {
 		if err != nil || legs < int64(committed) || legs%10 != 0 {
 			t.Errorf("%d legs after %d were committed, in tens: %v", legs, committed, err)
 		}
-		b, err := s.Balances(context.Background())
-		if err != nil || len(b) != 1 || int64(b[0].Amount) != -legs {
+		b, err := s.Balances(context.Background()) // each ten legs of 1 came with a top-up of 3
+		if err != nil || len(b) != 1 || int64(b[0].Amount) != -legs+legs/10*3 {
 			t.Errorf("balances %v, %v for %d legs", b, err, legs)
+		}
+		st, err := s.Statement(context.Background(), provisioning.StatementQuery{Account: "contoso", Currency: "USD", From: time.Unix(0, 0), To: time.Now().AddDate(10, 0, 0), Limit: 1})
+		if err != nil || st.Opening != 0 || st.Closing != b[0].Amount || int64(st.Total) != legs+legs/10 {
+			t.Errorf("statement %+v, %v for %d legs", st, err, legs)
 		}
 	}
 }
@@ -211,7 +218,7 @@ func writeUntilKilled(t *testing.T, path string) {
 					return err
 				}
 			}
-			return nil
+			return tx.Post(tandem.Posting{ID: uuid.NewSHA1(uuid.Nil, fmt.Append(nil, i)), At: time.Unix(int64(i)+1, 0), Account: "contoso", Kind: tandem.PostTopUp, Amount: 3, Currency: "USD"})
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -278,9 +278,9 @@ func (c *Credit) committed(effects []effect) {
 		if p != nil && p.account.Currency == e.currency {
 			p.balance += e.amount
 		}
+		b := e.bucket
+		b.Cycle = b.Cycle.UTC()
 		if p != nil && e.free != 0 {
-			b := e.bucket
-			b.Cycle = b.Cycle.UTC()
 			c.used[b] += e.free
 		}
 		if h := c.legs[e.leg]; h != nil && e.leg != uuid.Nil {
@@ -288,6 +288,9 @@ func (c *Credit) committed(effects []effect) {
 			if h.pending--; h.pending == 0 {
 				c.drop(h)
 			}
+		}
+		if p != nil && e.free != 0 { // also by a call or a redraw that nothing was held for
+			c.again(c.tariff(), b, nil)
 		}
 	}
 }
