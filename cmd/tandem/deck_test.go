@@ -99,5 +99,26 @@ func TestDecksOnACommandLine(t *testing.T) {
 	tandemSays(0, []string{"charge ", "cost ", "a call that the carrier took to " + outsideNumber, "of deck east-cost version 1"}, "rate", "explain", id)
 	today := time.Now().UTC()
 	tandemSays(0, []string{"6 rows checked, 0 differ"}, "rate", "check", "--from", today.AddDate(0, 0, -1).Format(time.DateOnly), "--to", today.Format(time.DateOnly))
+
+	// The calls of the day by a deck that is dearer: what if, then in earnest, then again.
+	period := []string{"--from", today.AddDate(0, 0, -1).Format(time.DateOnly), "--to", today.Format(time.DateOnly)}
+	rate := func(want []string, args ...string) {
+		t.Helper()
+		tandemSays(0, want, append(append([]string{"rate"}, args...), period...)...)
+	}
+	dearer := filepath.Join(t.TempDir(), "dearer.csv")
+	if err := os.WriteFile(dearer, []byte("prefix,destination,rate\n1,United States,0.5\n44,United Kingdom,0.6\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tandemSays(0, []string{"staged as version 3 of retail-out"}, "deck", "import", "retail-out", dearer)
+	rate([]string{"contoso", "+14255550101", "1.500000"}, "whatif", "--deck", "retail-out")
+	rate([]string{"nothing was changed (dry run)"}, "again")
+	tandemSays(0, []string{"in force"}, "deck", "activate", "retail-out")
+	rate([]string{"1.500000", "nothing was changed (dry run)"}, "again")
+	rate([]string{"1.500000", "3 corrections posted, new versions of 3 rows stored"}, "again", "--apply")
+	rate([]string{"0 corrections posted, new versions of 0 rows stored"}, "again", "--apply")
+	rate([]string{"6 rows checked, 0 differ"}, "check")
+	tandemSays(0, []string{"rated again by deck retail-out version 3", "sum of correction", "3 postings", "-1.500000"}, "ledger", "statement", "contoso")
+	tandemSays(0, []string{"0.500000", "deck retail-out version 3"}, "rate", "explain", id)
 	check(t, command(ctx, "rate", "classify", "+14255550100", "411"), 0, []string{`"+14255550100" is us: by its area code, in WA`, `"411" is directory`})
 }
