@@ -7,6 +7,11 @@
 // key: a leg that is booked already gets its stored charge back, whatever deck
 // or plan is in force now, so that a replay of the journal changes nothing.
 //
+// Beside charges the books hold fees, top-ups, refunds and corrections
+// (tandem.Posting): double entry, once by ID, never edited. TakeFees posts the
+// subscription fees. Credit stands before the store and reserves money for calls
+// of prepaid accounts and of those with a credit limit.
+//
 // The arithmetic is package rating's; the books are a tandem.LedgerStore
 // (memstore in tests, SQLite or PostgreSQL in the product; ledgertest holds all
 // of them to the same rules).

@@ -62,3 +62,58 @@ func TestPlansWithoutAFee(t *testing.T) {
 		t.Errorf("%d, %v", n, err)
 	}
 }
+
+// failingPosts is a store whose transactions fail at a step of posting or at their end.
+type failingPosts struct {
+	tandem.LedgerStore
+	left int
+}
+
+func (f *failingPosts) Books(ctx context.Context, fn func(tandem.LedgerTx) error) error {
+	return f.LedgerStore.Books(ctx, func(tx tandem.LedgerTx) error {
+		if err := fn(&failingPost{tx, &f.left}); err != nil {
+			return err
+		}
+		if f.left--; f.left == -1 { // the commit
+			return errBroken
+		}
+		return nil
+	})
+}
+
+type failingPost struct {
+	tandem.LedgerTx
+	left *int
+}
+
+func (f *failingPost) Post(p tandem.Posting) error {
+	if *f.left--; *f.left == -1 {
+		return errBroken
+	}
+	return f.LedgerTx.Post(p)
+}
+
+// TestFeesCutOffAtAnyStep: whatever step breaks, the next run makes the same books.
+func TestFeesCutOffAtAnyStep(t *testing.T) {
+	for step := range 4 {
+		store := &failingPosts{memstore.New(), 1 << 30}
+		books := store.LedgerStore.(*memstore.Store)
+		l := New(store, func() time.Time { return answer }, nil)
+		d := directory()
+		d.Accounts[0].FeeMetered, d.Accounts[0].FeeUnlimited = 5_000_000, 12_000_000
+		if err := l.SetDirectory(d); err != nil {
+			t.Fatal(err)
+		}
+		store.left = step
+		if _, err := l.TakeFees(context.Background()); (err == nil) != (step == 3) {
+			t.Errorf("step %d: %v", step, err)
+		}
+		if n := len(books.Postings()); step < 3 && n != 0 {
+			t.Errorf("step %d left %d fees", step, n)
+		}
+		store.left = 1 << 30
+		if _, err := l.TakeFees(context.Background()); err != nil || len(books.Postings()) != 2 || books.Balance("contoso") != -17_000_000 {
+			t.Errorf("step %d: %v, %d fees, balance %s", step, err, len(books.Postings()), books.Balance("contoso"))
+		}
+	}
+}
