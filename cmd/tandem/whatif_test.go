@@ -79,7 +79,16 @@ func (r *booksRig) follow(t *testing.T) {
 // calls books n outbound calls of a number, a minute apart, and reports them.
 func (r *booksRig) calls(t *testing.T, did tandem.E164, plan tandem.PlanKind, first, n int, length time.Duration) []tandem.CDR {
 	t.Helper()
-	var rows []tandem.CDR
+	rows := callsOf(did, plan, first, n, length)
+	if err := r.ledger.Price(context.Background(), rows); err != nil {
+		t.Fatal(err)
+	}
+	r.reports.Rows = append(r.reports.Rows, rows...)
+	return rows
+}
+
+// callsOf makes the Phone rows of outbound calls.
+func callsOf(did tandem.E164, plan tandem.PlanKind, first, n int, length time.Duration) (rows []tandem.CDR) {
 	for i := first; i < first+n; i++ {
 		at := time.Date(2026, 11, 10, 15, 0, 0, 0, time.UTC).Add(time.Duration(i) * time.Minute)
 		c := uuid.NewSHA1(uuid.Nil, fmt.Append(nil, i))
@@ -87,10 +96,6 @@ func (r *booksRig) calls(t *testing.T, did tandem.E164, plan tandem.PlanKind, fi
 			Direction: tandem.Outbound, Account: "contoso", DID: did, UserType: tandem.StandardUser, Plan: plan, From: string(did), To: "+12065550123",
 			InviteTime: at, AnswerTime: &at, EndTime: at.Add(length), DurationMs: uint32(length.Milliseconds())})
 	}
-	if err := r.ledger.Price(context.Background(), rows); err != nil {
-		t.Fatal(err)
-	}
-	r.reports.Rows = append(r.reports.Rows, rows...)
 	return rows
 }
 

@@ -153,6 +153,7 @@ func (s *scene) number(rest string, _ []string) {
 	if len(f) > 3 {
 		n.UserType = tandem.UserType(strings.Join(f[3:], " "))
 	}
+	s.dir.Numbers = slices.DeleteFunc(slices.Clone(s.dir.Numbers), func(old tandem.Number) bool { return old.DID == n.DID })
 	s.dir.Numbers, s.fresh = append(s.dir.Numbers, n), true
 }
 
