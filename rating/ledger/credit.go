@@ -3,7 +3,9 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,23 +108,30 @@ func (c *Credit) setDirectory(dir *tandem.Directory, t *rating.Tariff) error {
 	}
 	c.purses = next
 	c.limited.Store(len(next) > 0)
+	for _, h := range c.holds() { // decks and free minutes may have changed
+		c.set(t, h, h.seconds)
+	}
 	return nil
+}
+
+// holds lists all holds.
+func (c *Credit) holds() []*hold {
+	all := make(map[*hold]bool, len(c.calls)+len(c.legs))
+	for _, h := range c.calls {
+		all[h] = true
+	}
+	for _, h := range c.legs {
+		all[h] = true
+	}
+	return slices.Collect(maps.Keys(all))
 }
 
 // heldOf is the sum of an account's holds.
 func (c *Credit) heldOf(account string) (sum tandem.Amount) {
-	seen := map[*hold]bool{}
-	add := func(h *hold) {
-		if h.account == account && !seen[h] {
-			seen[h] = true
+	for _, h := range c.holds() {
+		if h.account == account {
 			sum += h.money
 		}
-	}
-	for _, h := range c.calls {
-		add(h)
-	}
-	for _, h := range c.legs {
-		add(h)
 	}
 	return sum
 }

@@ -287,6 +287,27 @@ func TestRestartGivesReservationsBack(t *testing.T) {
 	}
 }
 
+// TestDearerDeckHoldsMore: what a call may cost by the deck now in force is held at once, and no more talk time is granted than it pays.
+func TestDearerDeckHoldsMore(t *testing.T) {
+	l := creditLedger(t, memstore.New(), prepaid(nil))
+	topUp(t, l, 40_000)
+	p := planOf("+14255550101", tandem.Metered, "+12065550123")
+	if l.Credit().Reserve(correlation(1), &p, answer) != nil {
+		t.Fatal("refused")
+	}
+	d := prepaid(nil)
+	d.Decks[0].Version, d.Decks[0].Rows[0].Rate = 2, 250_000_000 // 0.025 instead of 0.0125
+	if err := l.SetDirectory(d); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := l.Credit().State("contoso"); s.Held != 25_000 || s.Available != 15_000 {
+		t.Errorf("%+v", s)
+	}
+	if got := l.Credit().Extend(correlation(1), answer); got != time.Minute {
+		t.Errorf("extended to %s", got)
+	}
+}
+
 // TestCreditWaitsForTheBooks: balances are trusted when the calls of a former process are booked.
 func TestCreditWaitsForTheBooks(t *testing.T) {
 	l := creditLedger(t, memstore.New(), prepaid(nil))
