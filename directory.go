@@ -20,7 +20,10 @@ type Account struct {
 	ID       string   `json:"id"` // short name, as in "contoso"
 	Name     string   `json:"name"`
 	Currency Currency `json:"currency"`
-	TimeZone string   `json:"time_zone"` // IANA; the billing cycle is the calendar month in it
+	TimeZone string   `json:"time_zone"` // IANA; billing cycles are counted in it
+	// CycleDay is the day of the month on which cycles begin, its last day where
+	// a month has no such day; 0 and 1: the calendar month.
+	CycleDay int `json:"cycle_day,omitzero"`
 	// RetailOut and RetailIn name the decks for outbound and inbound legs.
 	RetailOut string `json:"retail_out"`
 	RetailIn  string `json:"retail_in"`

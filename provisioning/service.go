@@ -96,8 +96,8 @@ type Deps struct {
 	Replay func(dir *tandem.Directory, rows []tandem.CDR, drawn func(tandem.Bucket) int64, priced func(i int, c tandem.Charge, cost tandem.Cost)) error
 	// InsertRows stores new versions of rows where Reports reads them; the same token and rows again store nothing new.
 	InsertRows func(ctx context.Context, token string, rows []tandem.CDR) error
-	// Cycle is the billing cycle around an instant in a zone; rating.Cycle is it.
-	Cycle   func(at time.Time, zone *time.Location) (start, next time.Time)
+	// Cycle is the billing cycle around an instant in a zone, of those that begin on a day of the month; rating.CycleOn is it.
+	Cycle   func(at time.Time, zone *time.Location, day int) (start, next time.Time)
 	Version string
 	Node    string
 	Clock   func() time.Time // nil: time.Now

@@ -93,7 +93,7 @@ func (s *Service) minutesOf(ctx context.Context, a *tandem.Account, numbers []*t
 	if err != nil {
 		return nil, err
 	}
-	start, next := s.d.Cycle(q.At, zone)
+	start, next := s.d.Cycle(q.At, zone, a.CycleDay)
 	used, err := s.d.Books.Buckets(ctx, a.ID, start)
 	if err != nil {
 		return nil, err
@@ -183,6 +183,6 @@ func (s *Service) noticeBalance(tx tandem.LedgerTx, a *tandem.Account, balance t
 		return false, err
 	}
 	now := s.d.Clock().UTC()
-	cycle, _ := s.d.Cycle(now, zone)
+	cycle, _ := s.d.Cycle(now, zone, a.CycleDay)
 	return tx.Notice(tandem.UsageEvent{Kind: tandem.UsageLowBalance, Account: a.ID, Cycle: cycle, At: now, Balance: balance, Threshold: *a.LowBalance, Currency: a.Currency})
 }

@@ -2,32 +2,44 @@ package rating
 
 import "time"
 
-// Cycle is the calendar month of an instant in a time zone: start <= at < next,
-// both in UTC. Boundaries are local midnights found by calendar arithmetic:
-// months have 672 to 745 hours. Where midnight is skipped by a change of the
-// clocks the month begins with the first instant after the gap, where it comes
-// twice with the first occurrence.
-func Cycle(at time.Time, zone *time.Location) (start, next time.Time) {
+// Cycle is the calendar month of an instant in a time zone; see CycleOn.
+func Cycle(at time.Time, zone *time.Location) (start, next time.Time) { return CycleOn(at, zone, 1) }
+
+// CycleOn is the billing cycle of an instant in a time zone, when cycles begin on a
+// day of the month: start <= at < next, both in UTC. In a month without that
+// day the cycle begins on its last one: 31 January, 28 February, 31 March, each
+// counted from the day itself. Boundaries are local midnights found by calendar
+// arithmetic: months have 672 to 745 hours. Where midnight is skipped by a
+// change of the clocks the cycle begins with the first instant after the gap, where
+// it comes twice with the first occurrence. A day outside 1 to 31 is the nearest of them.
+func CycleOn(at time.Time, zone *time.Location, day int) (start, next time.Time) {
 	year, month, _ := at.In(zone).Date()
-	start, next = firstInstant(year, month, zone), firstInstant(year, month+1, zone)
-	// Clocks that are set back over midnight show the old month again for a
-	// while: those instants are in the month that had begun already.
-	if !at.Before(next) {
-		start, next = next, firstInstant(year, month+2, zone)
+	// Clocks that are set back over midnight show the day before again for a
+	// while: those instants are in the cycle that had begun already. So the
+	// search goes by instants, from a cycle that has surely begun.
+	for month--; ; month++ {
+		start, next = firstInstant(year, month, day, zone), firstInstant(year, month+1, day, zone)
+		if at.Before(next) {
+			return start.UTC(), next.UTC()
+		}
 	}
-	return start.UTC(), next.UTC()
 }
 
-// firstInstant is when a month begins in a zone.
-func firstInstant(year int, month time.Month, zone *time.Location) time.Time {
-	t := time.Date(year, month, 1, 0, 0, 0, 0, zone)
+// firstInstant is when a day of a month begins in a zone; of a month that is
+// shorter, its last day.
+func firstInstant(year int, month time.Month, day int, zone *time.Location) time.Time {
+	last := time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
+	want := time.Date(year, month, min(max(day, 1), last), 0, 0, 0, 0, time.UTC)
+	year, month, day = want.Date()
+	t := time.Date(year, month, day, 0, 0, 0, 0, zone)
 	since, until := t.ZoneBounds()
-	if h, m, s := t.Clock(); t.Day() != 1 || h+m+s != 0 {
-		// Midnight does not exist: time.Date has answered with an instant on
-		// either side of the gap.
-		if t.Day() != 1 {
-			return until
-		}
+	y, m, d := t.Date()
+	switch shown := time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, time.UTC); {
+	// Midnight does not exist, or the whole day does not: time.Date has answered
+	// with an instant on either side of the gap.
+	case shown.Before(want):
+		return until
+	case shown.After(want):
 		return since
 	}
 	if since.IsZero() {

@@ -65,6 +65,67 @@ func TestCyclesTile(t *testing.T) {
 	}
 }
 
+// TestCycleDay: months that are too short begin on their last day, counted from
+// the day itself and not from the cycle before.
+func TestCycleDay(t *testing.T) {
+	at := func(s string) time.Time {
+		x, err := time.Parse(time.RFC3339, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	for name, c := range map[string]struct {
+		zone  string
+		day   int
+		first string
+		want  []string // starts of the cycles that follow, the one of first before them
+	}{
+		"31st":                      {zone: "UTC", day: 31, first: "2026-02-10T00:00:00Z", want: []string{"2026-01-31T00:00:00Z", "2026-02-28T00:00:00Z", "2026-03-31T00:00:00Z", "2026-04-30T00:00:00Z", "2026-05-31T00:00:00Z"}},
+		"30th":                      {zone: "UTC", day: 30, first: "2028-02-10T00:00:00Z", want: []string{"2028-01-30T00:00:00Z", "2028-02-29T00:00:00Z", "2028-03-30T00:00:00Z"}},
+		"15th with DST":             {zone: "America/New_York", day: 15, first: "2026-03-01T00:00:00Z", want: []string{"2026-02-15T05:00:00Z", "2026-03-15T04:00:00Z"}},
+		"31st in autumn":            {zone: "America/New_York", day: 31, first: "2026-11-05T00:00:00Z", want: []string{"2026-10-31T04:00:00Z", "2026-11-30T05:00:00Z", "2026-12-31T05:00:00Z"}},
+		"a day that a zone skipped": {zone: "Pacific/Apia", day: 30, first: "2011-12-05T00:00:00Z", want: []string{"2011-11-30T10:00:00Z", "2011-12-30T10:00:00Z", "2012-01-29T10:00:00Z"}},
+		"0 is the 1st":              {zone: "UTC", day: 0, first: "2026-02-10T00:00:00Z", want: []string{"2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z, instant := zone(t, c.zone), at(c.first)
+			for _, want := range c.want {
+				start, next := CycleOn(instant, z, c.day)
+				if start.Format(time.RFC3339) != want {
+					t.Errorf("cycle of %s from %s, want %s", instant, start, want)
+				}
+				instant = next
+			}
+		})
+	}
+}
+
+// TestCyclesOfAnyDayTile: whatever day and zone, cycles follow one another
+// without gap, and every instant is in the one that it lies in.
+func TestCyclesOfAnyDayTile(t *testing.T) {
+	for _, name := range []string{"UTC", "America/New_York", "America/Havana", "America/Asuncion", "Africa/Cairo", "Asia/Beirut", "Pacific/Apia", "Australia/Lord_Howe", "Asia/Gaza"} {
+		z := zone(t, name)
+		for day := 1; day <= 31; day++ {
+			table := newCycles(z, day)
+			start, next := CycleOn(time.Date(2005, 1, 15, 0, 0, 0, 0, time.UTC), z, day)
+			for next.Year() < 2035 {
+				if next.Sub(start) < 26*24*time.Hour || next.Sub(start) > 33*24*time.Hour {
+					t.Fatalf("%s, day %d: cycle from %s to %s", name, day, start, next)
+				}
+				for _, at := range []time.Time{start, start.Add(time.Hour), start.Add(90 * time.Minute), next.Add(-time.Hour), next.Add(-time.Nanosecond)} {
+					s, n := CycleOn(at, z, day)
+					ts, tn := table.at(at)
+					if !s.Equal(start) || !n.Equal(next) || !ts.Equal(start) || !tn.Equal(next) {
+						t.Fatalf("%s, day %d: %s is in %s to %s, by the table %s to %s, want %s to %s", name, day, at, s, n, ts, tn, start, next)
+					}
+				}
+				start, next = CycleOn(next, z, day)
+			}
+		}
+	}
+}
+
 // TestTableOfCycles: the table finds the same months as the calendar.
 func TestTableOfCycles(t *testing.T) {
 	for _, name := range []string{"UTC", "America/New_York", "Africa/Cairo", "Asia/Beirut", "America/Santiago", "Pacific/Apia"} {
@@ -72,7 +133,7 @@ func TestTableOfCycles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		table := newCycles(zone)
+		table := newCycles(zone, 1)
 		check := func(at time.Time) {
 			start, next := table.at(at)
 			wantStart, wantNext := Cycle(at, zone)

@@ -19,7 +19,7 @@ type Tariff struct {
 	decks    map[string]*deck.Table
 	numbers  []tandem.Number                // by DID
 	costs    map[tandem.TrunkID]*deck.Table // of carriers that name a cost deck
-	zones    map[string]*cycles
+	zones    map[zoneDay]*cycles
 }
 
 // account is a tandem.Account with its references resolved.
@@ -36,7 +36,7 @@ type account struct {
 // not exist is no problem: its calls are booked as unrated, with the reason.
 func NewTariff(dir *tandem.Directory, previous *Tariff) (*Tariff, error) {
 	t := &Tariff{accounts: make(map[string]*account, len(dir.Accounts)), decks: make(map[string]*deck.Table, len(dir.Decks)), numbers: dir.Numbers,
-		costs: map[tandem.TrunkID]*deck.Table{}, zones: map[string]*cycles{}}
+		costs: map[tandem.TrunkID]*deck.Table{}, zones: map[zoneDay]*cycles{}}
 	var problems []error
 	for i := range dir.Decks {
 		d := &dir.Decks[i]
@@ -55,7 +55,7 @@ func NewTariff(dir *tandem.Directory, previous *Tariff) (*Tariff, error) {
 	}
 	for i := range dir.Accounts {
 		a := &account{Account: &dir.Accounts[i]}
-		months, err := t.zone(a.TimeZone, previous)
+		months, err := t.zone(zoneDay{a.TimeZone, a.CycleDay}, previous)
 		if err != nil {
 			problems = append(problems, &tandem.Error{Kind: tandem.KindInvalid, Field: "accounts[" + tandem.Clip(a.ID, 63) + "].time_zone",
 				Message: fmt.Sprintf("%q is not a time zone", tandem.Clip(a.TimeZone, 40)), Mend: "write an IANA zone such as America/New_York", Err: err})
@@ -78,23 +78,29 @@ func NewTariff(dir *tandem.Directory, previous *Tariff) (*Tariff, error) {
 	return t, nil
 }
 
-// zone is the table of a zone's months, that of the previous tariff if it has one.
-func (t *Tariff) zone(name string, previous *Tariff) (*cycles, error) {
-	if c := t.zones[name]; c != nil {
+// zoneDay names a kind of cycle.
+type zoneDay struct {
+	zone string
+	day  int
+}
+
+// zone is the table of a zone's cycles, that of the previous tariff if it has one.
+func (t *Tariff) zone(key zoneDay, previous *Tariff) (*cycles, error) {
+	if c := t.zones[key]; c != nil {
 		return c, nil
 	}
-	if previous != nil && previous.zones[name] != nil {
-		t.zones[name] = previous.zones[name]
-		return t.zones[name], nil
+	if previous != nil && previous.zones[key] != nil {
+		t.zones[key] = previous.zones[key]
+		return t.zones[key], nil
 	}
-	if name == "" || name == "Local" { // both mean something to time.LoadLocation
+	if key.zone == "" || key.zone == "Local" { // both mean something to time.LoadLocation
 		return nil, errors.New("no zone is named")
 	}
-	zone, err := time.LoadLocation(name)
+	zone, err := time.LoadLocation(key.zone)
 	if err == nil {
-		t.zones[name] = newCycles(zone)
+		t.zones[key] = newCycles(zone, key.day)
 	}
-	return t.zones[name], err
+	return t.zones[key], err
 }
 
 func byDID(a, b tandem.Number) int { return strings.Compare(string(a.DID), string(b.DID)) }

@@ -41,7 +41,7 @@ func (n *Node) startHTTP(ctx context.Context) error {
 		ValidateDeck:  deck.Validate,
 		Decks:         n.store,
 		Books:         nodeBooks{n.store, n.ledger.Credit()},
-		Cycle:         rating.Cycle,
+		Cycle:         rating.CycleOn,
 		Credit: func(account string) (provisioning.Credit, bool) {
 			c, limited := n.ledger.Credit().State(account)
 			return provisioning.Credit{Held: c.Held, Available: c.Available, Calls: c.Calls}, limited

@@ -40,7 +40,7 @@ func newBooksRig(t *testing.T) *booksRig {
 	t.Cleanup(func() { _ = s.Close() })
 	r := &booksRig{store: s, ledger: ledger.New(s, func() time.Time { return rigNow }, nil), reports: &provtest.Reports{}}
 	deps := provisioning.Deps{Store: s, Books: s, Decks: s, Reports: func() provisioning.Reports { return r.reports }, Clock: func() time.Time { return rigNow },
-		Cycle: rating.Cycle, Replay: replayRows, InsertRows: r.insert, ParseDeckCSV: deck.ParseCSV, ParseSheet: deck.ParseSheet, WriteDeckCSV: deck.WriteCSV, ValidateDeck: deck.Validate}
+		Cycle: rating.CycleOn, Replay: replayRows, InsertRows: r.insert, ParseDeckCSV: deck.ParseCSV, ParseSheet: deck.ParseSheet, WriteDeckCSV: deck.WriteCSV, ValidateDeck: deck.Validate}
 	r.svc = provisioning.NewService(deps)
 	tenant := uuid.MustParse("3fa85f64-5717-4562-b3fc-2c963f66afa6")
 	number := tandem.Number{DID: "+14255550101", Account: "contoso", Tenant: tenant, ServiceAddress: "hq", UserType: tandem.StandardUser, Plan: tandem.Metered, Status: tandem.StatusAssigned}

@@ -37,7 +37,7 @@ func (Books) UsageEvents(context.Context, provisioning.EventQuery) ([]tandem.Usa
 }
 
 // month is a cycle as rating.Cycle has them but for odd midnights.
-func month(at time.Time, zone *time.Location) (start, next time.Time) {
+func month(at time.Time, zone *time.Location, _ int) (start, next time.Time) {
 	y, m, _ := at.In(zone).Date()
 	return time.Date(y, m, 1, 0, 0, 0, 0, zone).UTC(), time.Date(y, m+1, 1, 0, 0, 0, 0, zone).UTC()
 }

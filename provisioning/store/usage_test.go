@@ -14,8 +14,8 @@ import (
 	"tandem/provisioning/store/storetest"
 )
 
-// months stands in for rating.Cycle, which this folder may not know.
-func months(at time.Time, zone *time.Location) (start, next time.Time) {
+// months stands in for rating.CycleOn, which this folder may not know.
+func months(at time.Time, zone *time.Location, _ int) (start, next time.Time) {
 	y, m, _ := at.In(zone).Date()
 	return time.Date(y, m, 1, 0, 0, 0, 0, zone).UTC(), time.Date(y, m+1, 1, 0, 0, 0, 0, zone).UTC()
 }
