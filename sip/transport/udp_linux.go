@@ -18,7 +18,7 @@ import (
 // each of the fourteen datagrams of a call then wakes the runtime's monitor
 // thread, which looks around, sleeps 20 us, looks again: that was 17 % of a
 // call's CPU time at 200 calls/s (docs/performance.md). Waiting for a datagram is
-// still the network poller's. Measured: docs/adr/0008-raw-udp-and-quick-parser.md.
+// still the network poller's. Measured: docs/adr/0010-raw-sockets-and-quick-parser.md.
 type packetConn struct {
 	raw syscall.RawConn
 	ops sync.Pool // of *sendOp
