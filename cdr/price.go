@@ -2,6 +2,7 @@ package cdr
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"tandem"
@@ -51,6 +52,7 @@ func (p *Pipeline) ends(r FactReader, rows []tandem.CDR) ([]tandem.CDR, bool) {
 		if fact.Kind == tandem.FactEnd {
 			rows = append(rows, p.rows.Rows(fact)...)
 			ends++
+			runtime.Gosched() // calls go first
 		}
 	}
 	return rows, true

@@ -58,6 +58,22 @@ const engineConfig = `<clickhouse>
 </clickhouse>
 `
 
+// background is the engine's nice value. An insert of 5,000 rows keeps a core busy
+// for 60 ms, in threads that the kernel would share it out to evenly with the call
+// engine: at 1,000 calls/s on one core the slowest hundredth of set-ups took 40 ms.
+const background = 10
+
+// giveWay lowers the priority of all threads of the process; those that the
+// library starts inherit it. A system that refuses only has the engine compete.
+func giveWay() {
+	threads, _ := os.ReadDir("/proc/self/task")
+	for _, t := range threads {
+		if id, err := strconv.Atoi(t.Name()); err == nil {
+			_ = unix.Setpriority(unix.PRIO_PROCESS, id, background)
+		}
+	}
+}
+
 // RunChild serves until Stdin ends or ctx is done. It may be called once per
 // process: the library can't be opened twice.
 func RunChild(ctx context.Context, o ChildOptions) error {
@@ -78,6 +94,7 @@ func RunChild(ctx context.Context, o ChildOptions) error {
 		return err
 	}
 	defer unlock()
+	giveWay()
 	config := filepath.Join(o.DataDir, "config.xml")
 	err = os.WriteFile(config, []byte(engineConfig), 0o600)
 	var lib *library
