@@ -24,6 +24,9 @@ type Account struct {
 	// CycleDay is the day of the month on which cycles begin, its last day where
 	// a month has no such day; 0 and 1: the calendar month.
 	CycleDay int `json:"cycle_day,omitzero"`
+	// CycleSplit: a call across the end of a cycle draws what it talks after it from
+	// the next cycle's bucket; else all of it from the one in which it was answered.
+	CycleSplit bool `json:"cycle_split,omitzero"`
 	// RetailOut and RetailIn name the decks for outbound and inbound legs.
 	RetailOut string `json:"retail_out"`
 	RetailIn  string `json:"retail_in"`

@@ -2,6 +2,7 @@ package tandem
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,6 +24,20 @@ type LedgerEntry struct {
 	DID     E164
 	Bucket  Bucket // zero when nothing may be drawn
 	Charge  Charge
+	// Next is the bucket of the next cycle, of a call that was split at a cycle's
+	// end: NextS of Charge.FreeS are drawn from it.
+	Next  Bucket
+	NextS int64
+}
+
+// Validate refuses what LedgerTx.Book must not store: KindInvalid.
+func (e *LedgerEntry) Validate() error {
+	first := e.Charge.FreeS - e.NextS
+	if first < 0 || e.NextS < 0 || first > 0 && e.Bucket == (Bucket{}) || e.NextS > 0 && e.Next == (Bucket{}) {
+		return &Error{Kind: KindInvalid, Field: "bucket", Message: fmt.Sprintf("leg %s draws %d and %d free seconds from buckets %q and %q", e.Leg, first, e.NextS, e.Bucket.DID, e.Next.DID),
+			Mend: "name a bucket, or draw nothing"}
+	}
+	return nil
 }
 
 // Redraw corrects what a leg drew from a bucket, when it is rated again: beside

@@ -17,7 +17,7 @@ func defaultFreeClasses() []tandem.NumberClass {
 
 func readAccount(v value) (tandem.Account, object) {
 	o := v.object("id", "name", "currency", "time_zone", "retail_out", "retail_in", "free_minutes", "free_classes", "low_balance",
-		"cycle_day", "prepaid", "credit_limit", "fee_metered", "fee_unlimited")
+		"cycle_day", "cycle_end", "prepaid", "credit_limit", "fee_metered", "fee_unlimited")
 	a := tandem.Account{
 		ID:          o.name("id"),
 		Name:        o.label("name"),
@@ -28,6 +28,7 @@ func readAccount(v value) (tandem.Account, object) {
 		FreeMinutes: o.integer("free_minutes", DefaultFreeMinutes, 0, 1_000_000),
 		FreeClasses: defaultFreeClasses(),
 		CycleDay:    o.integer("cycle_day", 1, 1, 31),
+		CycleSplit:  word(o, "cycle_end", "answer", "answer", "split") == "split",
 
 		Prepaid:      o.boolean("prepaid", false),
 		CreditLimit:  parsed(o, "credit_limit", 0, parseLimit),

@@ -159,26 +159,27 @@ func (s *Service) correctLeg(tx tandem.LedgerTx, c *change) (known, posted bool,
 		return true, false, &tandem.Error{Kind: tandem.KindConflict, Field: "currency", Message: "the leg was charged in " + tandem.Clip(string(e.Charge.Currency), 3) + ", the account's currency is another now", Mend: "refund it by hand"}
 	}
 	n, amount, free := 1, e.Charge.Amount, map[tandem.Bucket]int64{}
-	if e.Charge.FreeS > 0 {
-		free[utc(e.Bucket)] = e.Charge.FreeS
-	}
+	free[utc(e.Bucket)] += e.Charge.FreeS - e.NextS
+	free[utc(e.Next)] += e.NextS
 	for ; ; n++ { // what was corrected before
 		p, isPosting, err := tx.Posting(rerateID(c.row.ID, n))
 		if err != nil {
 			return true, false, err
 		}
-		r, isRedraw, err := tx.Redrawn(rerateID(c.row.ID, n))
-		if err != nil {
-			return true, false, err
+		redrawn := false
+		for _, id := range redrawIDs(c.row.ID, n) {
+			r, known, err := tx.Redrawn(id)
+			if err != nil {
+				return true, false, err
+			}
+			free[utc(r.Bucket)] += r.Seconds
+			redrawn = redrawn || known
 		}
-		if !isPosting && !isRedraw {
+		if !isPosting && !redrawn {
 			break
 		}
 		if isPosting {
 			amount -= p.Amount
-		}
-		if isRedraw {
-			free[utc(r.Bucket)] += r.Seconds
 		}
 	}
 	if amount != c.charge.Amount {
@@ -190,22 +191,34 @@ func (s *Service) correctLeg(tx tandem.LedgerTx, c *change) (known, posted bool,
 		posted = true
 	}
 	if c.charge.FreeS > 0 {
-		b, err := storedBucket(&tandem.CDR{ID: c.row.ID, Correlation: c.row.Correlation, Charge: c.charge})
+		drawn, err := storedDraws(&c.row, c.charge)
 		if err != nil {
 			return true, posted, err
 		}
-		free[b] -= c.charge.FreeS
+		for b, seconds := range drawn {
+			free[b] -= seconds
+		}
 	}
-	return true, posted, redraw(tx, &e, rerateID(c.row.ID, n), free)
+	return true, posted, redraw(tx, &e, redrawIDs(c.row.ID, n), free)
+}
+
+// redrawIDs are the IDs of the redraws of a leg's n-th correction: a leg that was
+// split at the end of a cycle has two buckets.
+func redrawIDs(leg uuid.UUID, n int) [2]uuid.UUID {
+	id := rerateID(leg, n)
+	return [2]uuid.UUID{id, uuid.NewSHA1(id, []byte("next"))}
 }
 
 // redraw gives buckets back what legs drew too much, or takes the rest: surplus by bucket.
-func redraw(tx tandem.LedgerTx, e *tandem.LedgerEntry, id uuid.UUID, surplus map[tandem.Bucket]int64) error {
+func redraw(tx tandem.LedgerTx, e *tandem.LedgerEntry, ids [2]uuid.UUID, surplus map[tandem.Bucket]int64) error {
 	maps.DeleteFunc(surplus, func(_ tandem.Bucket, s int64) bool { return s == 0 })
-	if len(surplus) > 1 {
-		return &tandem.Error{Kind: tandem.KindConflict, Message: "the leg drew from a bucket of another cycle than it would now: the account's time zone is another", Mend: "put the time zone back, or correct by hand"}
+	if len(surplus) > len(ids) {
+		return &tandem.Error{Kind: tandem.KindConflict, Message: "the leg drew from buckets of other cycles than it would now: the account's time zone or cycle_day is another", Mend: "put it back, or correct by hand"}
 	}
+	n := 0
 	for b, s := range surplus {
+		id := ids[n]
+		n++
 		if err := tx.Redraw(tandem.Redraw{ID: id, Leg: e.Leg, Bucket: b, Seconds: -s}); err != nil {
 			return err
 		}

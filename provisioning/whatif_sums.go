@@ -32,26 +32,36 @@ func (s *Service) drawnOutside(ctx context.Context, rows []tandem.CDR) (*outside
 		if rows[i].Charge.FreeS == 0 {
 			continue
 		}
-		b, err := storedBucket(&rows[i])
+		drawn, err := storedDraws(&rows[i], rows[i].Charge)
 		if err != nil {
 			return nil, err
 		}
-		o.own[b] += rows[i].Charge.FreeS
+		for b, seconds := range drawn {
+			o.own[b] += seconds
+		}
 	}
 	return o, nil
 }
 
-// storedBucket is the bucket that a row drew from, by its explanation.
-func storedBucket(row *tandem.CDR) (tandem.Bucket, error) {
+// storedDraws is what a row drew from which buckets, by the explanation of a charge.
+func storedDraws(row *tandem.CDR, c tandem.Charge) (map[tandem.Bucket]int64, error) {
 	var e struct {
-		Allowance *tandem.Bucket `json:"allowance"`
+		Allowance *struct {
+			tandem.Bucket
+			CycleEnd time.Time `json:"cycle_end"`
+			Next     struct {
+				Before int64 `json:"before_s"`
+				After  int64 `json:"after_s"`
+			} `json:"next"`
+		} `json:"allowance"`
 	}
-	if err := json.Unmarshal([]byte(row.Charge.Explanation), &e); err != nil || e.Allowance == nil {
-		return tandem.Bucket{}, &tandem.Error{Kind: tandem.KindInternal, Message: "row " + row.ID.String() + " drew minutes and does not say from which bucket", Mend: "see it with tandem rate explain " + row.Correlation.String(), Err: err}
+	if err := json.Unmarshal([]byte(c.Explanation), &e); err != nil || e.Allowance == nil {
+		return nil, &tandem.Error{Kind: tandem.KindInternal, Message: "row " + row.ID.String() + " drew minutes and does not say from which bucket", Mend: "see it with tandem rate explain " + row.Correlation.String(), Err: err}
 	}
-	b := *e.Allowance
-	b.Cycle = b.Cycle.UTC()
-	return b, nil
+	first, next := utc(e.Allowance.Bucket), e.Allowance.Bucket
+	next.Cycle = e.Allowance.CycleEnd.UTC()
+	more := e.Allowance.Next.After - e.Allowance.Next.Before
+	return map[tandem.Bucket]int64{first: c.FreeS - more, next: more}, nil
 }
 
 func (o *outside) before(b tandem.Bucket) int64 {

@@ -1,6 +1,7 @@
 package rating
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -50,7 +51,12 @@ type Assessment struct {
 	// Bucket is where free minutes come from, LimitS how much it holds; zero when the leg may not draw.
 	Bucket tandem.Bucket
 	LimitS int64
+	// Next is the next cycle's bucket, of as many seconds, with accounts that split
+	// calls at the end of a cycle: billed seconds from boundary on draw from it.
+	Next tandem.Bucket
 
+	boundary   int64
+	nextEnd    time.Time
 	durationMs uint32
 	account    *account
 	cycleEnd   time.Time
@@ -196,6 +202,16 @@ func (a *Assessment) allow(r *tandem.CDR) {
 	start, next := a.account.cycles.at(a.At)
 	a.Bucket = tandem.Bucket{Account: a.account.ID, DID: r.DID, Cycle: start}
 	a.LimitS, a.cycleEnd = int64(a.account.FreeMinutes)*60, next
+	if !a.account.CycleSplit {
+		return
+	}
+	// A second belongs to the cycle in which it begins, as it does to a rate.
+	grid := Terms{InitialInc: int64(a.row.InitialInc), NextInc: int64(a.row.NextInc)}
+	if s := int64((next.Sub(a.At) + time.Second - 1) / time.Second); s < grid.Billed(a.Duration()) {
+		a.boundary = s
+		a.Next = tandem.Bucket{Account: a.account.ID, DID: r.DID, Cycle: next}
+		_, a.nextEnd = a.account.cycles.at(next)
+	}
 }
 
 // drawable keeps classes out of the bucket that no configuration may let in.
@@ -238,13 +254,23 @@ func answered(r *tandem.CDR) time.Time {
 // Price prices the leg when used seconds of the bucket are drawn already
 // (ignored for legs that may not draw). It does not allocate unless the rate
 // changes with the time of day. On an error the leg becomes unrated.
-func (a *Assessment) Price(used int64) Price {
+//
+// With Next it is the price when that bucket is empty; PriceAcross knows better.
+func (a *Assessment) Price(used int64) Price { return a.PriceAcross(used, a.LimitS) }
+
+// PriceAcross is Price when nextUsed seconds of Next are drawn already.
+func (a *Assessment) PriceAcross(used, nextUsed int64) Price {
 	if a.Rule != RuleMetered && a.Rule != RuleAllowance {
 		return Price{}
 	}
 	t := a.Terms()
-	p, err := t.Price(a.Duration(), a.LimitS-used)
+	boundary := int64(math.MaxInt64)
+	if a.Next != (tandem.Bucket{}) {
+		boundary = a.boundary
+	}
+	p, err := t.PriceAcross(a.Duration(), a.LimitS-used, boundary, a.LimitS-nextUsed)
 	if err != nil {
+		a.Next = tandem.Bucket{}
 		a.Rule, a.Error, a.Bucket, a.LimitS = RuleUnrated, err.Error(), tandem.Bucket{}, 0
 		return Price{}
 	}
@@ -253,8 +279,14 @@ func (a *Assessment) Price(used int64) Price {
 
 // Charge is Price with its explanation.
 func (a *Assessment) Charge(used int64) tandem.Charge {
-	p := a.Price(used)
-	c := tandem.Charge{Class: a.Class, Amount: p.Amount, BilledS: p.BilledS, FreeS: p.FreeS, ChargedS: p.ChargedS}
+	c, _ := a.ChargeAcross(used, a.LimitS)
+	return c
+}
+
+// ChargeAcross is PriceAcross with its explanation; nextS of the free seconds come from Next.
+func (a *Assessment) ChargeAcross(used, nextUsed int64) (c tandem.Charge, nextS int64) {
+	p := a.PriceAcross(used, nextUsed)
+	c = tandem.Charge{Class: a.Class, Amount: p.Amount, BilledS: p.BilledS, FreeS: p.FreeS, ChargedS: p.ChargedS}
 	if a.account != nil {
 		c.Currency = a.account.Currency
 	} else if a.Kind == LegCarrier && a.deck != nil {
@@ -266,6 +298,6 @@ func (a *Assessment) Charge(used int64) tandem.Charge {
 	if p.ChargedS > 0 {
 		c.Rate = rateOf(a.row, a.jurisdiction)
 	}
-	c.Explanation = a.explain(p, used).String()
-	return c
+	c.Explanation = a.explain(p, used, nextUsed).String()
+	return c, p.NextS
 }

@@ -3,6 +3,7 @@ package rating
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"tandem"
@@ -12,7 +13,7 @@ import (
 // so that it can be recomputed from the row alone. docs/formats/explanation.md
 // describes the fields.
 type Explanation struct {
-	Form       int                `json:"form"` // 2; 1 is read too
+	Form       int                `json:"form"` // 2, or 3 with Allowance.Next; 1 is read too
 	Rule       Rule               `json:"rule"`
 	Leg        LegKind            `json:"leg,omitempty"`
 	Number     string             `json:"number,omitempty"`
@@ -71,13 +72,26 @@ type ExplainedBucket struct {
 	LimitS   int64       `json:"limit_s"`
 	BeforeS  int64       `json:"before_s"` // drawn before this leg
 	AfterS   int64       `json:"after_s"`  // drawn after it
+	// Next is the bucket of the next cycle, of a call that was split at the cycle's end; it has LimitS too.
+	Next *ExplainedNext `json:"next,omitempty"`
+}
+
+// ExplainedNext is the bucket of the next cycle around this leg.
+type ExplainedNext struct {
+	FromS    int64     `json:"from_s"` // billed second at which it begins
+	CycleEnd time.Time `json:"cycle_end"`
+	BeforeS  int64     `json:"before_s"`
+	AfterS   int64     `json:"after_s"`
 }
 
 // explanationForm is what is written. Form 1 had no rates by time, jurisdiction
 // or first interval, no grace and minimum, and one rounding.
 const explanationForm = 2
 
-func (a *Assessment) explain(p Price, used int64) Explanation {
+// splitForm is form 2 with the bucket of the next cycle, which a reader of form 2 would overlook.
+const splitForm = 3
+
+func (a *Assessment) explain(p Price, used, nextUsed int64) Explanation {
 	e := Explanation{Form: explanationForm, Rule: a.Rule, DurationMs: a.durationMs, Error: a.Error}
 	if !a.Bookable() {
 		return e
@@ -100,7 +114,11 @@ func (a *Assessment) explain(p Price, used int64) Explanation {
 	}
 	if a.Rule == RuleAllowance {
 		e.Allowance = &ExplainedBucket{Account: a.Bucket.Account, DID: a.Bucket.DID, Cycle: a.Bucket.Cycle, CycleEnd: a.cycleEnd,
-			LimitS: a.LimitS, BeforeS: used, AfterS: used + p.FreeS}
+			LimitS: a.LimitS, BeforeS: used, AfterS: used + p.FreeS - p.NextS}
+		if a.Next != (tandem.Bucket{}) {
+			e.Form = splitForm
+			e.Allowance.Next = &ExplainedNext{FromS: a.boundary, CycleEnd: a.nextEnd, BeforeS: nextUsed, AfterS: nextUsed + p.NextS}
+		}
 	}
 	return e
 }
@@ -111,7 +129,7 @@ func ParseExplanation(s string) (Explanation, error) {
 	if err := json.Unmarshal([]byte(s), &e); err != nil {
 		return e, &tandem.Error{Kind: tandem.KindInvalid, Field: "explanation", Message: "is not a JSON object of a charge", Err: err}
 	}
-	if e.Form != 1 && e.Form != explanationForm {
+	if e.Form < 1 || e.Form > splitForm {
 		return e, &tandem.Error{Kind: tandem.KindInvalid, Field: "explanation.form", Message: itoa(int64(e.Form)) + " is not a form that this version knows", Mend: "use the version that wrote it, or a newer one"}
 	}
 	return e, nil
@@ -122,13 +140,17 @@ func (e Explanation) Recompute() (Price, error) {
 	if (e.Rule != RuleMetered && e.Rule != RuleAllowance) || e.Deck == nil {
 		return Price{}, nil
 	}
-	var available int64
+	var available, next int64
+	boundary := int64(math.MaxInt64)
 	if e.Allowance != nil {
 		available = e.Allowance.LimitS - e.Allowance.BeforeS
+		if n := e.Allowance.Next; n != nil {
+			boundary, next = n.FromS, e.Allowance.LimitS-n.BeforeS
+		}
 	}
 	t := Terms{Rate: e.Deck.Rate, First: e.Deck.RateInitial, ConnectFee: e.Deck.ConnectFee, InitialInc: e.Deck.InitialInc, NextInc: e.Deck.NextInc,
 		Grace: e.Deck.Grace, MinCharge: e.Deck.MinCharge, Rounding: e.Rounding, Changes: e.Changes}
-	return t.Price(Seconds(e.DurationMs), available)
+	return t.PriceAcross(Seconds(e.DurationMs), available, boundary, next)
 }
 
 // Sentences tell the charge to people, for `tandem rate explain`.
@@ -161,7 +183,11 @@ func (e Explanation) Sentences() []string {
 	}
 	if b := e.Allowance; b != nil {
 		say("Of the %d free seconds of %s in the cycle from %s to %s, %d were drawn before; this call draws %d.",
-			b.LimitS, b.DID, b.Cycle.Format(time.RFC3339), b.CycleEnd.Format(time.RFC3339), b.BeforeS, e.FreeS)
+			b.LimitS, b.DID, b.Cycle.Format(time.RFC3339), b.CycleEnd.Format(time.RFC3339), b.BeforeS, b.AfterS-b.BeforeS)
+		if n := b.Next; n != nil {
+			say("The cycle ended during the call: from second %d it draws on the next one, which ends %s: of as many free seconds %d were drawn before, this call draws %d.",
+				n.FromS, n.CycleEnd.Format(time.RFC3339), n.BeforeS, n.AfterS-n.BeforeS)
+		}
 	}
 	if e.Deck != nil {
 		e.sayAmount(say)

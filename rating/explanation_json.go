@@ -11,7 +11,7 @@ import (
 // usual one is written by hand because every leg has one, and reflection over
 // 30 fields cost more than rating the leg.
 func (e Explanation) String() string {
-	if d := e.Deck; e.Changes != nil || d != nil && (d.Timed != nil || d.RateInitial.Given || d.Base.Given) {
+	if d := e.Deck; e.Changes != nil || e.Allowance != nil && e.Allowance.Next != nil || d != nil && (d.Timed != nil || d.RateInitial.Given || d.Base.Given) {
 		b, err := json.Marshal(e)
 		if err != nil {
 			return unwritable

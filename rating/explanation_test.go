@@ -51,7 +51,7 @@ func TestExampleInTheDocument(t *testing.T) {
 // TestExplanationIsTheJSONOfItsFields: what is written by hand is what
 // encoding/json would write, hostile text included.
 func TestExplanationIsTheJSONOfItsFields(t *testing.T) {
-	for kind, fields := range map[reflect.Type]int{reflect.TypeFor[Explanation](): 17, reflect.TypeFor[ExplainedRow](): 19, reflect.TypeFor[ExplainedBucket](): 7} {
+	for kind, fields := range map[reflect.Type]int{reflect.TypeFor[Explanation](): 17, reflect.TypeFor[ExplainedRow](): 19, reflect.TypeFor[ExplainedBucket](): 8} {
 		if kind.NumField() != fields {
 			t.Errorf("%s has another number of fields: write them in explanation_json.go, fill them here", kind)
 		}
@@ -90,6 +90,9 @@ func TestExplanationIsTheJSONOfItsFields(t *testing.T) {
 		}
 		if rapid.Bool().Draw(t, "allowance") {
 			e.Allowance = &ExplainedBucket{Account: text("account"), DID: tandem.E164(text("did")), Cycle: at("cycle"), CycleEnd: at("cycle end"), LimitS: number("limit"), BeforeS: number("before"), AfterS: number("after")}
+			if rapid.Bool().Draw(t, "split") {
+				e.Allowance.Next = &ExplainedNext{FromS: number("from")}
+			}
 		}
 		want, err := json.Marshal(e)
 		if err != nil {

@@ -36,6 +36,7 @@ type Price struct {
 	ChargedS int64 // of it, charged
 	Fee      tandem.Amount
 	Amount   tandem.Amount // Fee + the rates of the charged seconds, rounded once
+	NextS    int64         // of FreeS, from the next cycle's bucket
 }
 
 // ErrOverflow: the amount does not fit 63 bits. Terms within the limits of
@@ -74,6 +75,13 @@ const unitsPerMinute = 60 * 10_000
 // the beginning of the call. The product is exact (128 bits); the only rounding
 // is at the end, and the minimum charge is asked after it.
 func (t *Terms) Price(seconds, available int64) (Price, error) {
+	return t.PriceAcross(seconds, available, math.MaxInt64, 0)
+}
+
+// PriceAcross is Price of a call across the end of a cycle: the billed seconds
+// from boundary on are free up to next, the ones before up to available;
+// boundary is at least 1.
+func (t *Terms) PriceAcross(seconds, available, boundary, next int64) (Price, error) {
 	if !t.sound() {
 		return Price{}, errTerms
 	}
@@ -84,23 +92,27 @@ func (t *Terms) Price(seconds, available int64) (Price, error) {
 	if p.BilledS == 0 {
 		return p, nil
 	}
-	p.FreeS = min(p.BilledS, max(available, 0))
+	boundary = min(max(boundary, 1), p.BilledS)
+	first := min(boundary, max(available, 0))
+	p.NextS = min(p.BilledS-boundary, max(next, 0))
+	p.FreeS = first + p.NextS
 	p.ChargedS = p.BilledS - p.FreeS
 	if p.ChargedS == 0 {
 		return p, nil
 	}
-	if p.FreeS == 0 {
+	if first == 0 {
 		p.Fee = t.ConnectFee
 	}
 	var sum uint128
 	sum.add(uint64(p.Fee), unitsPerMinute)
-	t.weigh(&sum, p.FreeS, p.BilledS)
+	t.weigh(&sum, first, boundary)
+	t.weigh(&sum, boundary+p.NextS, p.BilledS)
 	amount, ok := sum.divide(unitsPerMinute, t.Rounding)
 	if !ok {
 		return Price{}, ErrOverflow
 	}
 	p.Amount = tandem.Amount(amount)
-	if p.FreeS == 0 {
+	if first == 0 {
 		p.Amount = max(p.Amount, t.MinCharge)
 	}
 	return p, nil

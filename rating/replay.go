@@ -20,8 +20,13 @@ func NewReplay(t *Tariff) *Replay { return &Replay{tariff: t, used: map[tandem.B
 
 // Charge is Leg with the explanation, and with what the carrier would have charged.
 func (r *Replay) Charge(row *tandem.CDR) (tandem.Charge, tandem.Cost) {
-	a, _, before := r.Leg(row)
-	return a.Charge(before), r.tariff.Cost(row)
+	a, p, before := r.Leg(row)
+	next := a.LimitS
+	if a.Next != (tandem.Bucket{}) {
+		next = r.used[a.Next] - p.NextS
+	}
+	c, _ := a.ChargeAcross(before, next)
+	return c, r.tariff.Cost(row)
 }
 
 // Draw makes seconds of a bucket drawn already, as they were before the period.
@@ -37,14 +42,27 @@ func (r *Replay) Leg(row *tandem.CDR) (a Assessment, p Price, before int64) {
 	if a.Rule != RuleAllowance {
 		return a, a.Price(0), 0
 	}
-	before, known := r.used[a.Bucket]
-	if !known && r.Drawn != nil {
-		before = r.Drawn(a.Bucket)
-		r.used[a.Bucket] = before
+	before = r.before(a.Bucket)
+	next := a.LimitS
+	if a.Next != (tandem.Bucket{}) {
+		next = r.before(a.Next)
 	}
-	p = a.Price(before)
+	p = a.PriceAcross(before, next)
 	if p.FreeS > 0 {
-		r.used[a.Bucket] = before + p.FreeS
+		r.used[a.Bucket] = before + p.FreeS - p.NextS
+	}
+	if p.NextS > 0 {
+		r.used[a.Next] = next + p.NextS
 	}
 	return a, p, before
+}
+
+// before is what is drawn of a bucket.
+func (r *Replay) before(b tandem.Bucket) int64 {
+	used, known := r.used[b]
+	if !known && r.Drawn != nil {
+		used = r.Drawn(b)
+		r.used[b] = used
+	}
+	return used
 }

@@ -174,3 +174,51 @@ func TestRateAgainNeverLosesAPrice(t *testing.T) {
 	}
 	r.agree(t)
 }
+
+// TestRateAgainAcrossTheCycleEnd: a call that was split at the end of a cycle gives
+// back to, and takes from, both buckets.
+func TestRateAgainAcrossTheCycleEnd(t *testing.T) {
+	r := newBooksRig(t)
+	ctx := context.Background()
+	if _, err := r.store.Update(ctx, func(d *tandem.Directory) (*tandem.Directory, error) {
+		next := *d
+		next.Accounts = append([]tandem.Account(nil), d.Accounts...)
+		next.Accounts[0].CycleSplit = true
+		return &next, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.follow(t)
+	rows := callsOf("+14255550102", tandem.Unlimited, 0, 1, 90*time.Second)
+	answer := time.Date(2026, 12, 1, 4, 59, 30, 0, time.UTC)
+	rows[0].AnswerTime, rows[0].EndTime = &answer, answer.Add(90*time.Second)
+	if err := r.ledger.Price(ctx, rows); err != nil {
+		t.Fatal(err)
+	}
+	r.reports.Rows = rows
+	drawn := func() (seconds [2]int64) {
+		for i, at := range []time.Time{time.Date(2026, 11, 1, 4, 0, 0, 0, time.UTC), time.Date(2026, 12, 1, 5, 0, 0, 0, time.UTC)} {
+			used, err := r.store.Buckets(ctx, "contoso", at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seconds[i] = used["+14255550102"]
+		}
+		return seconds
+	}
+	if got := drawn(); got != [2]int64{30, 90} {
+		t.Errorf("drawn %v", got)
+	}
+	for _, step := range []struct {
+		increments int
+		want       [2]int64
+	}{{1, [2]int64{30, 60}}, {600, [2]int64{30, 570}}, {20, [2]int64{30, 70}}, {600, [2]int64{30, 570}}} {
+		r.activate(t, "0.0125", step.increments)
+		if out := r.rerate(t, true); out.Rows != 1 || drawn() != step.want {
+			t.Errorf("increments of %d s: %+v, drawn %v, want %v", step.increments, out, drawn(), step.want)
+		}
+		if again := r.rerate(t, true); again.Rows+again.Postings != 0 || drawn() != step.want {
+			t.Errorf("again: %+v", again)
+		}
+	}
+}

@@ -100,20 +100,20 @@ func deckTable() table[tandem.Deck] {
 
 func accountTable() table[tandem.Account] {
 	return table[tandem.Account]{"account", []string{"id", "name", "currency", "time_zone", "retail_out", "retail_in", "free_minutes", "free_classes", "low_balance",
-		"prepaid", "credit_limit", "fee_metered", "fee_unlimited", "cycle_day"},
+		"prepaid", "credit_limit", "fee_metered", "fee_unlimited", "cycle_day", "cycle_split"},
 		func(a *tandem.Account) ([]any, error) {
 			var classes []string
 			for _, c := range a.FreeClasses {
 				classes = append(classes, string(c))
 			}
 			return []any{a.ID, a.Name, string(a.Currency), a.TimeZone, a.RetailOut, a.RetailIn, a.FreeMinutes, strings.Join(classes, ","), (*int64)(a.LowBalance),
-				a.Prepaid, int64(a.CreditLimit), int64(a.FeeMetered), int64(a.FeeUnlimited), a.CycleDay}, nil
+				a.Prepaid, int64(a.CreditLimit), int64(a.FeeMetered), int64(a.FeeUnlimited), a.CycleDay, a.CycleSplit}, nil
 		},
 		func(scan func(...any) error) (a tandem.Account, err error) {
 			var classes string
 			var low sql.Null[tandem.Amount]
 			err = scan(&a.ID, &a.Name, &a.Currency, &a.TimeZone, &a.RetailOut, &a.RetailIn, &a.FreeMinutes, &classes, &low,
-				&a.Prepaid, &a.CreditLimit, &a.FeeMetered, &a.FeeUnlimited, &a.CycleDay)
+				&a.Prepaid, &a.CreditLimit, &a.FeeMetered, &a.FeeUnlimited, &a.CycleDay, &a.CycleSplit)
 			if low.Valid {
 				a.LowBalance = &low.V
 			}

@@ -16,7 +16,7 @@ import (
 // tandem.PostingKind.Counter.
 const customerPrefix = "customer:"
 
-const entryColumns = "leg, pos, at, account, did, bucket_account, bucket_did, bucket_cycle, amount, currency, rate, billed_s, free_s, charged_s, class, deck, deck_version, deck_row, explanation"
+const entryColumns = "leg, pos, at, account, did, bucket_account, bucket_did, bucket_cycle, amount, currency, rate, billed_s, free_s, charged_s, class, deck, deck_version, deck_row, explanation, next_cycle, next_s"
 
 // ledgerStatements are prepared once on the one writing connection: the ledger
 // worker runs them for every leg.
@@ -32,7 +32,7 @@ func prepareLedger(ctx context.Context, db *sql.DB) (*ledgerStatements, error) {
 	}{
 		{&l.entry, "SELECT " + entryColumns + " FROM ledger_entry WHERE leg = ?"},
 		{&l.used, "SELECT used_s FROM ledger_bucket WHERE account = ? AND did = ? AND cycle = ?"},
-		{&l.addEntry, "INSERT INTO ledger_entry (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (leg) DO NOTHING"},
+		{&l.addEntry, "INSERT INTO ledger_entry (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (leg) DO NOTHING"},
 		{&l.setBucket, "INSERT INTO ledger_bucket VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_s = excluded.used_s"},
 		{&l.addPosting, "INSERT INTO ledger_posting (at, kind, leg, debit, credit, amount, currency, key, did, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&l.addBalance, "INSERT INTO ledger_balance VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"},
@@ -124,13 +124,17 @@ func scanEntry(scan func(...any) error) (tandem.LedgerEntry, error) {
 	var e tandem.LedgerEntry
 	var leg []byte
 	var at, cycle int64
+	var next sql.NullInt64
 	c := &e.Charge
 	err := scan(&leg, &e.Pos, &at, &e.Account, &e.DID, &e.Bucket.Account, &e.Bucket.DID, &cycle, &c.Amount, &c.Currency, &c.Rate,
-		&c.BilledS, &c.FreeS, &c.ChargedS, &c.Class, &c.DeckID, &c.DeckVer, &c.DeckRow, &c.Explanation)
+		&c.BilledS, &c.FreeS, &c.ChargedS, &c.Class, &c.DeckID, &c.DeckVer, &c.DeckRow, &c.Explanation, &next, &e.NextS)
 	if err != nil {
 		return e, err
 	}
 	e.At, e.Bucket.Cycle = fromMicros(at), fromMicros(cycle)
+	if next.Valid { // of the same account and number
+		e.Next = tandem.Bucket{Account: e.Bucket.Account, DID: e.Bucket.DID, Cycle: fromMicros(next.Int64)}
+	}
 	e.Leg, err = uuid.FromBytes(leg)
 	return e, err
 }
@@ -152,13 +156,16 @@ func (b *books) Used(bucket tandem.Bucket) (int64, error) {
 // Book implements tandem.LedgerTx. A leg that is booked already is KindConflict.
 func (b *books) Book(e tandem.LedgerEntry) error {
 	c := &e.Charge
-	if c.FreeS < 0 || (c.FreeS > 0 && e.Bucket == (tandem.Bucket{})) {
-		return &tandem.Error{Kind: tandem.KindInvalid, Field: "bucket", Message: fmt.Sprintf("leg %s draws %d free seconds from bucket %q", e.Leg, c.FreeS, e.Bucket.DID),
-			Mend: "name a bucket, or draw nothing"}
+	if err := e.Validate(); err != nil {
+		return err
+	}
+	var next any
+	if e.Next != (tandem.Bucket{}) {
+		next = micros(e.Next.Cycle)
 	}
 	result, err := b.s.addEntry.ExecContext(b.ctx, e.Leg[:], int64(e.Pos), micros(e.At), e.Account, string(e.DID),
 		e.Bucket.Account, string(e.Bucket.DID), micros(e.Bucket.Cycle), int64(c.Amount), string(c.Currency), int64(c.Rate),
-		c.BilledS, c.FreeS, c.ChargedS, string(c.Class), c.DeckID, c.DeckVer, c.DeckRow, c.Explanation)
+		c.BilledS, c.FreeS, c.ChargedS, string(c.Class), c.DeckID, c.DeckVer, c.DeckRow, c.Explanation, next, e.NextS)
 	var added int64
 	if err == nil {
 		added, err = result.RowsAffected()
@@ -170,14 +177,19 @@ func (b *books) Book(e tandem.LedgerEntry) error {
 	if added == 0 {
 		return &tandem.Error{Kind: tandem.KindConflict, Field: "leg", Message: "leg " + e.Leg.String() + " is booked already", Mend: "read its entry instead"}
 	}
-	if c.FreeS != 0 {
-		used, err := b.Used(e.Bucket)
+	for _, d := range []struct {
+		bucket  tandem.Bucket
+		seconds int64
+	}{{e.Bucket, c.FreeS - e.NextS}, {e.Next, e.NextS}} {
+		if d.seconds == 0 {
+			continue
+		}
+		used, err := b.Used(d.bucket)
 		if err != nil {
 			b.failed = err
 			return err
 		}
-		b.used[keyOf(e.Bucket)] = used + c.FreeS
-		b.drawn[keyOf(e.Bucket)] = true
+		b.used[keyOf(d.bucket)], b.drawn[keyOf(d.bucket)] = used+d.seconds, true
 	}
 	return b.move(&tandem.Posting{At: e.At, Account: e.Account, Kind: tandem.PostCharge, Amount: -c.Amount, Currency: c.Currency, DID: e.DID, Leg: e.Leg})
 }

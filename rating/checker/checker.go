@@ -1,6 +1,5 @@
-// Package checker recomputes stored charges from their rows alone, in exact
-// rationals. It imports nothing of the rater, not even its types: what both
-// agree on was computed twice, in two ways (docs/formats/explanation.md).
+// Package checker recomputes stored charges from their rows alone, in exact rationals. It imports nothing of the
+// rater, not even its types: what both agree on was computed twice, in two ways (docs/formats/explanation.md).
 package checker
 
 import (
@@ -8,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,8 +37,12 @@ type explanation struct { // encoding/json matches names whatever their case
 		Next       int64  `json:"next_inc"`
 	}
 	Allowance struct {
-		Limit  int64 `json:"limit_s"`
-		Before int64 `json:"before_s"`
+		Limit  int64     `json:"limit_s"`
+		Before int64     `json:"before_s"`
+		Next   *struct { // the next cycle's bucket, in a call across its beginning
+			From   int64 `json:"from_s"`
+			Before int64 `json:"before_s"`
+		}
 	}
 }
 
@@ -48,7 +52,7 @@ type Zones func(name string) (*time.Location, error)
 // Check says what a charge must be; ok: it is that.
 func Check(c Charge, durationMs int64, zones Zones) (must Charge, ok bool, err error) {
 	var e explanation
-	if err := json.Unmarshal([]byte(c.Explanation), &e); err != nil || e.Form < 1 || e.Form > 2 {
+	if err := json.Unmarshal([]byte(c.Explanation), &e); err != nil || e.Form < 1 || e.Form > 3 {
 		return must, false, fmt.Errorf("the explanation is not readable")
 	}
 	amount, billed, free, err := e.price(zones)
@@ -67,38 +71,40 @@ func (e *explanation) price(zones Zones) (amount *big.Rat, billed, free int64, e
 	for billed = d.Initial; billed < seconds; {
 		billed += max((seconds-billed)/d.Next, 1) * d.Next
 	}
-	free, amount = max(min(e.Allowance.Limit-e.Allowance.Before, billed), 0), new(big.Rat)
-	for s := free; s < billed; { // second by second, or as many at once as surely cost the same
-		n, rate := billed-s, d.Rate
-		if d.First != "" && s < d.Initial {
-			n, rate = min(n, d.Initial-s), d.First
-		} else if len(d.Timed) > 0 { // by the clock on the wall, which changes prices at full minutes only
-			at := e.AnswerTime.Add(time.Duration(s) * time.Second)
-			left := at.Truncate(time.Minute).Add(time.Minute).Sub(at)
-			n = min(n, int64((left+time.Second-1)/time.Second))
-			if rate, err = e.rateAt(at, zones); err != nil {
-				return amount, 0, 0, err
+	end, more, amount := billed, int64(0), new(big.Rat)
+	if next := e.Allowance.Next; next != nil && next.From < billed {
+		end, more = next.From, max(min(e.Allowance.Limit-next.Before, billed-next.From), 0)
+	}
+	first := max(min(e.Allowance.Limit-e.Allowance.Before, end), 0)
+	for _, part := range [][2]int64{{first, end}, {end + more, billed}} {
+		for s, n := part[0], int64(0); s < part[1]; s += n { // second by second, or as many at once as surely cost the same
+			rate := d.Rate
+			if n = part[1] - s; d.First != "" && s < d.Initial {
+				n, rate = min(n, d.Initial-s), d.First
+			} else if len(d.Timed) > 0 { // by the clock on the wall, which changes prices at full minutes only
+				at := e.AnswerTime.Add(time.Duration(s) * time.Second).UTC()
+				n = min(n, 60-int64(at.Second()))
+				if rate, err = e.rateAt(at, zones); err != nil {
+					return amount, 0, 0, err
+				}
 			}
+			amount.Add(amount, new(big.Rat).Mul(decimal(rate), big.NewRat(n, 60)))
 		}
-		amount.Add(amount, new(big.Rat).Mul(decimal(rate), big.NewRat(n, 60)))
-		s += n
 	}
-	if free > 0 {
-		return round(amount, e.Rounding), billed, free, nil
+	if first > 0 {
+		d.Fee, d.Least = "", "" // they belong to the beginning
 	}
-	amount = round(amount.Add(amount, decimal(d.Fee)), e.Rounding)
-	if least := decimal(d.Least); amount.Cmp(least) < 0 {
-		amount = least
+	if amount = round(amount.Add(amount, decimal(d.Fee)), e.Rounding); amount.Cmp(decimal(d.Least)) < 0 {
+		amount = decimal(d.Least)
 	}
-	return amount, billed, free, nil
+	return amount, billed, first + more, nil
 }
 
 // round keeps some decimals: "half_even:6", "up:2".
 func round(x *big.Rat, how string) *big.Rat {
 	mode, digits, _ := strings.Cut(how, ":")
 	scale := new(big.Int).Exp(big.NewInt(10), decimal(cmp.Or(digits, "6")).Num(), nil)
-	x.Mul(x, new(big.Rat).SetInt(scale))
-	whole := new(big.Int).Div(x.Num(), x.Denom())
+	whole := new(big.Int).Div(x.Mul(x, new(big.Rat).SetInt(scale)).Num(), x.Denom())
 	half := new(big.Rat).Sub(x, new(big.Rat).SetInt(whole)).Cmp(big.NewRat(1, 2))
 	if mode == "up" && !x.IsInt() || mode == "half_even" && (half > 0 || half == 0 && whole.Bit(0) == 1) {
 		whole.Add(whole, big.NewInt(1))
@@ -107,14 +113,11 @@ func round(x *big.Rat, how string) *big.Rat {
 }
 
 func decimal(s string) *big.Rat {
-	if x, ok := new(big.Rat).SetString(s); ok {
-		return x
-	}
-	return new(big.Rat) // left out
+	x, _ := new(big.Rat).SetString(s)
+	return cmp.Or(x, new(big.Rat)) // left out
 }
 
-// rateAt is the rate of the times that the clock on the wall shows, as in
-// "Europe/Berlin Mon-Fri 22:00-06:00; Sat,Sun", else that of the rest.
+// rateAt is the rate of the times that the clock on the wall shows ("Europe/Berlin Mon-Fri 22:00-06:00; Sat,Sun"), else that of the rest.
 func (e *explanation) rateAt(at time.Time, zones Zones) (string, error) {
 	for _, row := range e.Deck.Timed {
 		name, parts, _ := strings.Cut(row.Times, " ")
@@ -122,8 +125,7 @@ func (e *explanation) rateAt(at time.Time, zones Zones) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		local := at.In(zone)
-		now := local.Format("15:04") // written clocks compare as text
+		local, now := at.In(zone), at.In(zone).Format("15:04") // written clocks compare as text
 		for part := range strings.SplitSeq(parts, ";") {
 			days, hours, _ := strings.Cut(strings.TrimSpace(part), " ")
 			from, to, _ := strings.Cut(cmp.Or(strings.TrimSpace(hours), "00:00-24:00"), "-")
@@ -138,12 +140,9 @@ func (e *explanation) rateAt(at time.Time, zones Zones) (string, error) {
 // named reports whether a list such as "Mon-Fri,Sun" names a day.
 func named(list string, day time.Weekday) bool {
 	const week = "SunMonTueWedThuFriSat"
-	for item := range strings.SplitSeq(list, ",") {
+	return slices.ContainsFunc(strings.Split(list, ","), func(item string) bool {
 		first, last, _ := strings.Cut(item+"-"+item, "-")
 		from, to := strings.Index(week, first)/3, strings.Index(week, last[max(len(last)-3, 0):])/3
-		if (int(day)-from+7)%7 <= (to-from+7)%7 {
-			return true
-		}
-	}
-	return false
+		return (int(day)-from+7)%7 <= (to-from+7)%7
+	})
 }

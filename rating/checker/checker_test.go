@@ -55,7 +55,7 @@ func TestCheck(t *testing.T) {
 		"ErrRateInTheExplanation": {func(c *Charge) { c.Explanation = strings.Replace(c.Explanation, "0.06", "0.07", 1) }, 100_000, false},
 		"ErrRounding":             {func(c *Charge) { c.Explanation = strings.Replace(c.Explanation, "half_even:6", "up:2", 1) }, 100_000, false},
 		"ErrRule":                 {func(c *Charge) { c.Explanation = strings.Replace(c.Explanation, "allowance", "grace", 1) }, 100_000, false},
-		"ErrForm":                 {func(c *Charge) { c.Explanation = strings.Replace(c.Explanation, `"form":2`, `"form":3`, 1) }, 100_000, false},
+		"ErrForm":                 {func(c *Charge) { c.Explanation = strings.Replace(c.Explanation, `"form":2`, `"form":4`, 1) }, 100_000, false},
 		"ErrIncrement":            {func(c *Charge) { c.Explanation = strings.Replace(c.Explanation, `"next_inc":6`, `"next_inc":0`, 1) }, 100_000, false},
 		"ErrNoExplanation":        {func(c *Charge) { c.Explanation = "" }, 100_000, false},
 	} {

@@ -63,21 +63,28 @@ func (l *Ledger) takeFees(ctx context.Context, due []tandem.Posting, before int)
 	if len(due) == 0 {
 		return before, nil
 	}
+	t, err := l.current()
+	if err != nil {
+		return before, err
+	}
 	posted := 0
+	var w watch
 	if err := l.store.Books(ctx, func(tx tandem.LedgerTx) error {
-		posted = 0
+		posted, w = 0, watch{tx: tx, debits: map[string]bool{}}
 		for _, p := range due {
 			switch err := tx.Post(p); {
 			case err == nil:
 				posted++
+				w.debits[p.Account] = true
 			case tandem.KindOf(err) != tandem.KindConflict:
 				return fmt.Errorf("fee of number %s: %w", p.DID, err)
 			}
 		}
-		return nil
+		return w.balances(t, l.clock().UTC())
 	}); err != nil {
 		return before, err
 	}
+	l.tell(w.fresh)
 	for _, p := range due {
 		l.fees[p.DID] = p.ID
 	}

@@ -145,10 +145,19 @@ func post(w *watch, row *tandem.CDR, a *rating.Assessment) (charge tandem.Charge
 			return charge, false, err
 		}
 	}
-	charge = a.Charge(used)
-	err = w.tx.Book(tandem.LedgerEntry{Leg: row.ID, Pos: row.NodeSeq, At: a.At, Account: row.Account, DID: row.DID, Bucket: a.Bucket, Charge: charge})
-	if err == nil {
-		return charge, true, w.leg(row, a, used, charge)
+	next := a.LimitS
+	if a.Next != (tandem.Bucket{}) {
+		if next, err = w.tx.Used(a.Next); err != nil {
+			return charge, false, err
+		}
+	}
+	e := tandem.LedgerEntry{Leg: row.ID, Pos: row.NodeSeq, At: a.At, Account: row.Account, DID: row.DID}
+	charge, e.NextS = a.ChargeAcross(used, next)
+	if e.Bucket, e.Charge = a.Bucket, charge; e.NextS > 0 {
+		e.Next = a.Next
+	}
+	if err = w.tx.Book(e); err == nil {
+		return charge, true, w.leg(&e, a, used, next)
 	}
 	if tandem.KindOf(err) != tandem.KindConflict {
 		return charge, false, err

@@ -35,21 +35,24 @@ func (l *Ledger) Quote(ctx context.Context, q QuoteRequest) (tandem.Charge, erro
 		return tandem.Charge{}, err
 	}
 	a := t.Assess(&row)
-	var used int64
+	var used, next int64
 	switch {
 	case a.Bucket == (tandem.Bucket{}):
 	case q.Used != nil:
 		used = *q.Used
 	default:
 		err := l.store.Books(ctx, func(tx tandem.LedgerTx) (err error) {
-			used, err = tx.Used(a.Bucket)
+			if used, err = tx.Used(a.Bucket); err == nil && a.Next != (tandem.Bucket{}) {
+				next, err = tx.Used(a.Next)
+			}
 			return err
 		})
 		if err != nil {
 			return tandem.Charge{}, err
 		}
 	}
-	return a.Charge(used), nil
+	charge, _ := a.ChargeAcross(used, next)
+	return charge, nil
 }
 
 // row makes the Phone row that such a call would have.

@@ -15,17 +15,23 @@ type watch struct {
 	debits map[string]bool // accounts that were charged
 }
 
-// leg looks at a leg that was booked just now.
-func (w *watch) leg(row *tandem.CDR, a *rating.Assessment, used int64, c tandem.Charge) error {
-	if c.Amount > 0 {
-		w.debits[row.Account] = true
+// leg looks at a leg that was booked just now: used and next seconds of its buckets were drawn before.
+func (w *watch) leg(e *tandem.LedgerEntry, a *rating.Assessment, used, next int64) error {
+	if e.Charge.Amount > 0 {
+		w.debits[e.Account] = true
 	}
-	if c.FreeS == 0 {
+	if err := w.bucket(e.Bucket, e.At, used, e.Charge.FreeS-e.NextS, a.LimitS); err != nil {
+		return err
+	}
+	return w.bucket(e.Next, e.Next.Cycle, next, e.NextS, a.LimitS)
+}
+
+func (w *watch) bucket(b tandem.Bucket, at time.Time, used, drawn, limit int64) error {
+	if drawn == 0 {
 		return nil
 	}
-	used += c.FreeS
-	for _, kind := range tandem.MinutesEvents(used, a.LimitS) {
-		if err := w.notice(tandem.UsageEvent{Kind: kind, Account: a.Bucket.Account, DID: a.Bucket.DID, Cycle: a.Bucket.Cycle, At: a.At, UsedS: used, LimitS: a.LimitS}); err != nil {
+	for _, kind := range tandem.MinutesEvents(used+drawn, limit) {
+		if err := w.notice(tandem.UsageEvent{Kind: kind, Account: b.Account, DID: b.DID, Cycle: b.Cycle, At: at, UsedS: used + drawn, LimitS: limit}); err != nil {
 			return err
 		}
 	}

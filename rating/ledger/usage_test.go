@@ -101,3 +101,34 @@ func TestEventsOfRefusedThresholds(t *testing.T) {
 		}
 	}
 }
+
+// TestFeeBringsTheBalanceLow: taking fees tells it as charges do.
+func TestFeeBringsTheBalanceLow(t *testing.T) {
+	store := memstore.New()
+	l := mustLedger(t, store)
+	dir, threshold := directory(), tandem.Amount(0)
+	dir.Accounts[0].LowBalance, dir.Accounts[0].FeeUnlimited = &threshold, 1_000_000
+	if err := l.SetDirectory(dir); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := l.TakeFees(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantKinds(t, store, tandem.UsageLowBalance)
+}
+
+// TestQuoteAcrossTheCycleEnd knows what is left of both buckets.
+func TestQuoteAcrossTheCycleEnd(t *testing.T) {
+	l := mustLedger(t, memstore.New())
+	dir := directory()
+	dir.Accounts[0].CycleSplit = true
+	if err := l.SetDirectory(dir); err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Quote(context.Background(), QuoteRequest{From: "+14255550102", To: "+12065550123", Duration: time.Minute, At: time.Date(2026, 12, 1, 4, 59, 30, 0, time.UTC)})
+	if err != nil || c.FreeS != 60 || c.Amount != 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}

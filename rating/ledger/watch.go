@@ -52,7 +52,8 @@ func (w *watched) Book(e tandem.LedgerEntry) error {
 	err := w.LedgerTx.Book(e)
 	switch {
 	case err == nil:
-		w.effects = append(w.effects, effect{e.Leg, e.Account, e.Charge.Currency, -e.Charge.Amount, e.Bucket, e.Charge.FreeS})
+		w.effects = append(w.effects, effect{e.Leg, e.Account, e.Charge.Currency, -e.Charge.Amount, e.Bucket, e.Charge.FreeS - e.NextS},
+			effect{account: e.Account, bucket: e.Next, free: e.NextS})
 	case tandem.KindOf(err) == tandem.KindConflict:
 		w.effects = append(w.effects, effect{leg: e.Leg})
 	}

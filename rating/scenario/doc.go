@@ -7,7 +7,7 @@
 //
 //	deck NAME DIRECTION CURRENCY     then a rate sheet, as docs/formats/deck.md describes; none may be refused
 //	refused deck NAME DIRECTION CURRENCY: TEXT   a sheet that must be refused with this text
-//	account NAME CURRENCY ZONE out DECK in DECK minutes N
+//	account NAME CURRENCY ZONE out DECK in DECK minutes N [cycle_day N] [cycle_end split]
 //	number DID ACCOUNT PLAN [USER-TYPE]   the same DID again: its plan from here on
 //	carrier NAME cost DECK           calls go out over it
 //	used DID at INSTANT N s          seconds drawn from the bucket of that month already

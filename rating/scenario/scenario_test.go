@@ -139,6 +139,11 @@ func (s *scene) account(rest string, _ []string) {
 	if _, err := fmt.Sscanf(rest, "%s %s %s out %s in %s minutes %d", &a.ID, &a.Currency, &a.TimeZone, &a.RetailOut, &a.RetailIn, &a.FreeMinutes); err != nil {
 		s.wrong("%v", err)
 	}
+	_, options, _ := strings.Cut(rest, " minutes ")
+	a.CycleSplit = strings.Contains(options, "cycle_end split")
+	if _, day, given := strings.Cut(options, "cycle_day "); given {
+		_, _ = fmt.Sscan(day, &a.CycleDay)
+	}
 	a.FreeClasses = []tandem.NumberClass{tandem.ClassUS, tandem.ClassUSTerritory}
 	s.dir.Accounts, s.fresh = append(s.dir.Accounts, a), true
 }

@@ -131,7 +131,7 @@ func Sample() tandem.Directory {
 				{ID: 4, Prefix: "44", Rate: 6, InitialInc: 60, NextInc: 60, Times: "America/New_York Sat,Sun"}}}},
 		Accounts: []tandem.Account{{ID: "contoso", Name: hostile, Currency: "USD", TimeZone: "America/New_York", RetailOut: "out", RetailIn: "in",
 			FreeMinutes: 4000, FreeClasses: []tandem.NumberClass{tandem.ClassUS, tandem.ClassUSTerritory},
-			Prepaid: true, CreditLimit: 1_000_001, FeeMetered: 5_000_000, FeeUnlimited: 12_345_678, LowBalance: &low, CycleDay: 31}},
+			Prepaid: true, CreditLimit: 1_000_001, FeeMetered: 5_000_000, FeeUnlimited: 12_345_678, LowBalance: &low, CycleDay: 31, CycleSplit: true}},
 		Tenants:   []tandem.Tenant{{ID: tenant, Account: "contoso", Name: "Contoso", FQDN: "contoso.sbc.example.net"}},
 		Addresses: []tandem.ServiceAddress{{ID: "hq", Account: "contoso", Street: "1 Way", City: "Redmond", State: "WA", PostalCode: "98052", Country: "US"}},
 		Numbers: []tandem.Number{{DID: "+14255550100", Account: "contoso", Tenant: tenant, ServiceAddress: "hq", UserType: tandem.StandardUser,

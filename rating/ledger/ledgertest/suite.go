@@ -34,6 +34,7 @@ func Run(t *testing.T, newStore func(t *testing.T) tandem.LedgerStore) {
 		"BalanceIsTheSumOfPostings":         balanceIsSum,
 		"FailedTransactionPostsNothing":     postsNothing,
 		"BadPostingsAreRefused":             badPostings,
+		"SplitEntryDrawsFromBothCycles":     drawsFromBoth,
 		"RedrawIsStoredOnce":                redrawnOnce,
 		"EventIsStoredOncePerCycle":         noticedOnce,
 	} {

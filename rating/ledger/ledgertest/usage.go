@@ -79,3 +79,30 @@ func redrawnOnce(t *testing.T, s tandem.LedgerStore) {
 		t.Fatal(err)
 	}
 }
+
+// drawsFromBoth: an entry that was split at the end of a cycle draws from both
+// buckets, reads back, and is refused when its seconds do not add up.
+func drawsFromBoth(t *testing.T, s tandem.LedgerStore) {
+	e := entry(1, 100)
+	e.Next = bucket()
+	e.Next.Cycle = cycle.AddDate(0, 1, 0)
+	e.NextS = 70
+	book(t, s, e)
+	if first, next := used(t, s, e.Bucket), used(t, s, e.Next); first != 30 || next != 70 {
+		t.Errorf("%d and %d s drawn", first, next)
+	}
+	got, ok := stored(t, s, e.Leg)
+	if !ok || got.NextS != 70 || got.Next.DID != e.Next.DID || got.Next.Account != "contoso" || !got.Next.Cycle.Equal(e.Next.Cycle) {
+		t.Errorf("%+v, %v", got, ok)
+	}
+	for n, spoil := range []func(*tandem.LedgerEntry){
+		func(e *tandem.LedgerEntry) { e.NextS = 101 }, func(e *tandem.LedgerEntry) { e.NextS = -1 }, func(e *tandem.LedgerEntry) { e.Next = tandem.Bucket{} },
+	} {
+		bad := e
+		bad.Leg = tandem.LegID(uuid.UUID{byte(n + 10)}, 1)
+		spoil(&bad)
+		if err := s.Books(context.Background(), func(tx tandem.LedgerTx) error { return tx.Book(bad) }); tandem.KindOf(err) != tandem.KindInvalid {
+			t.Errorf("spoilt entry %d: %v", n, err)
+		}
+	}
+}

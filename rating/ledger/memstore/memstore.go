@@ -148,18 +148,22 @@ func (t *tx) Book(e tandem.LedgerEntry) error {
 	if _, booked, _ := t.Entry(e.Leg); booked {
 		return &tandem.Error{Kind: tandem.KindConflict, Field: "leg", Message: "leg " + e.Leg.String() + " is booked already", Mend: "read its entry instead"}
 	}
-	if e.Charge.FreeS < 0 || (e.Charge.FreeS > 0 && e.Bucket == (tandem.Bucket{})) {
-		return &tandem.Error{Kind: tandem.KindInvalid, Field: "bucket", Message: "leg " + e.Leg.String() + " draws free seconds without a bucket", Mend: "name a bucket, or draw nothing"}
+	if err := e.Validate(); err != nil {
+		return err
 	}
-	if e.Charge.FreeS > 0 {
-		b := e.Bucket
-		b.Cycle = b.Cycle.UTC()
-		used, _ := t.Used(b)
-		t.used[b] = used + e.Charge.FreeS
-	}
+	t.draw(e.Bucket, e.Charge.FreeS-e.NextS)
+	t.draw(e.Next, e.NextS)
 	t.entries[e.Leg], t.order = e, append(t.order, e.Leg)
 	t.moved[balance{e.Account, e.Charge.Currency}] -= e.Charge.Amount
 	return nil
+}
+
+func (t *tx) draw(b tandem.Bucket, seconds int64) {
+	if seconds > 0 {
+		b.Cycle = b.Cycle.UTC()
+		used, _ := t.Used(b)
+		t.used[b] = used + seconds
+	}
 }
 
 // Posting implements tandem.LedgerTx.
