@@ -21,7 +21,7 @@ const entryColumns = "leg, pos, at, account, did, bucket_account, bucket_did, bu
 // ledgerStatements are prepared once on the one writing connection: the ledger
 // worker runs them for every leg.
 type ledgerStatements struct {
-	entry, used, addEntry, setBucket, addPosting, addBalance, posting, balance, notice, redrawn, redraw *sql.Stmt
+	entry, used, addEntry, setBucket, addPosting, addCharge, addBalance, posting, balance, notice, redrawn, redraw *sql.Stmt
 }
 
 func prepareLedger(ctx context.Context, db *sql.DB) (*ledgerStatements, error) {
@@ -34,6 +34,7 @@ func prepareLedger(ctx context.Context, db *sql.DB) (*ledgerStatements, error) {
 		{&l.used, "SELECT used_s FROM ledger_bucket WHERE account = ? AND did = ? AND cycle = ?"},
 		{&l.addEntry, "INSERT INTO ledger_entry (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (leg) DO NOTHING"},
 		{&l.setBucket, "INSERT INTO ledger_bucket VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_s = excluded.used_s"},
+		{&l.addCharge, "INSERT INTO ledger_posting (at, kind, leg, debit, credit, amount, currency) VALUES (?, 'charge', ?, ?, ?, ?, ?)"},
 		{&l.addPosting, "INSERT INTO ledger_posting (at, kind, leg, debit, credit, amount, currency, key, did, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&l.addBalance, "INSERT INTO ledger_balance VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"},
 		{&l.posting, "SELECT " + postingColumns + " FROM ledger_posting WHERE key = ?"},
@@ -76,7 +77,7 @@ func (s *Store) Books(ctx context.Context, f func(tandem.LedgerTx) error) error 
 // in binds the statements to a transaction.
 func (l *ledgerStatements) in(ctx context.Context, tx *sql.Tx) *ledgerStatements {
 	return &ledgerStatements{tx.StmtContext(ctx, l.entry), tx.StmtContext(ctx, l.used), tx.StmtContext(ctx, l.addEntry),
-		tx.StmtContext(ctx, l.setBucket), tx.StmtContext(ctx, l.addPosting), tx.StmtContext(ctx, l.addBalance),
+		tx.StmtContext(ctx, l.setBucket), tx.StmtContext(ctx, l.addPosting), tx.StmtContext(ctx, l.addCharge), tx.StmtContext(ctx, l.addBalance),
 		tx.StmtContext(ctx, l.posting), tx.StmtContext(ctx, l.balance), tx.StmtContext(ctx, l.notice),
 		tx.StmtContext(ctx, l.redrawn), tx.StmtContext(ctx, l.redraw)}
 }
@@ -191,7 +192,7 @@ func (b *books) Book(e tandem.LedgerEntry) error {
 		}
 		b.used[keyOf(d.bucket)], b.drawn[keyOf(d.bucket)] = used+d.seconds, true
 	}
-	return b.move(&tandem.Posting{At: e.At, Account: e.Account, Kind: tandem.PostCharge, Amount: -c.Amount, Currency: c.Currency, DID: e.DID, Leg: e.Leg})
+	return b.charge(&e)
 }
 
 // flush writes what the transaction summed up.

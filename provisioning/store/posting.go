@@ -76,7 +76,27 @@ func (b *books) Balance(account string, currency tandem.Currency) (tandem.Amount
 	return tandem.Amount(sum + b.moved[bookKey{book, currency}]), nil
 }
 
-// move writes a posting: what the customer's book gains its counter book loses.
+// charge writes the posting of a leg's price: nothing but what its entry lacks,
+// for there is one for every leg.
+func (b *books) charge(e *tandem.LedgerEntry) error {
+	debit, credit, amount := customerPrefix+e.Account, tandem.PostCharge.Counter(), int64(e.Charge.Amount)
+	if amount < 0 {
+		debit, credit, amount = credit, debit, -amount
+	}
+	if amount == 0 {
+		return nil
+	}
+	currency := e.Charge.Currency
+	if _, err := b.s.addCharge.ExecContext(b.ctx, micros(e.At), e.Leg[:], debit, credit, amount, string(currency)); err != nil {
+		b.failed = fmt.Errorf("post charge of leg %s: %w", e.Leg, err)
+		return b.failed
+	}
+	b.moved[bookKey{debit, currency}] -= amount
+	b.moved[bookKey{credit, currency}] += amount
+	return nil
+}
+
+// move writes a posting that is no charge: what the customer's book gains its counter book loses.
 // The row names the book that loses as debit, so that its amount is positive.
 func (b *books) move(p *tandem.Posting) error {
 	debit, credit, amount := p.Kind.Counter(), customerPrefix+p.Account, int64(p.Amount)
@@ -86,18 +106,11 @@ func (b *books) move(p *tandem.Posting) error {
 	if amount == 0 {
 		return nil
 	}
-	var key, leg []byte
-	if p.Kind != tandem.PostCharge {
-		key = p.ID[:]
-	}
+	var leg []byte
 	if p.Leg != uuid.Nil {
 		leg = p.Leg[:]
 	}
-	did := p.DID
-	if p.Kind == tandem.PostCharge {
-		did = "" // the leg's entry holds it
-	}
-	if _, err := b.s.addPosting.ExecContext(b.ctx, micros(p.At), string(p.Kind), leg, debit, credit, amount, string(p.Currency), key, string(did), p.Note); err != nil {
+	if _, err := b.s.addPosting.ExecContext(b.ctx, micros(p.At), string(p.Kind), leg, debit, credit, amount, string(p.Currency), p.ID[:], string(p.DID), p.Note); err != nil {
 		b.failed = fmt.Errorf("post %s of account %s: %w", p.Kind, p.Account, err)
 		return b.failed
 	}
