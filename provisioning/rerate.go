@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -108,6 +107,7 @@ func (s *Service) Rerate(ctx context.Context, q Rerate) (Rerated, error) {
 func (s *Service) correct(ctx context.Context, dir *tandem.Directory, batch []change, out *Rerated) error {
 	var booked []tandem.CDR
 	var postings int
+	var events []tandem.UsageEvent
 	if err := s.d.Books.Books(ctx, func(tx tandem.LedgerTx) error {
 		booked, postings = booked[:0], 0 // the store may run a transaction again
 		for i := range batch {
@@ -124,9 +124,14 @@ func (s *Service) correct(ctx context.Context, dir *tandem.Directory, batch []ch
 				booked = append(booked, row)
 			}
 		}
-		return s.noticeBalances(tx, dir, batch)
+		var err error
+		events, err = s.noticeUsage(tx, dir, batch)
+		return err
 	}); err != nil {
 		return err
+	}
+	for _, e := range events {
+		s.d.Logger.Warn("usage event", "event", e.Kind, "account", e.Account, "did", e.DID, "used_s", e.UsedS, "limit_s", e.LimitS, "balance", e.Balance, "cycle", e.Cycle)
 	}
 	out.Postings += postings
 	out.NotBooked += len(batch) - len(booked)
@@ -147,108 +152,4 @@ func rerateToken(rows []tandem.CDR) string {
 		fmt.Fprintf(h, "%s %d %s %s\n", rows[i].ID, rows[i].Version, rows[i].Charge.Explanation, rows[i].Cost.Explanation)
 	}
 	return fmt.Sprintf("rerate-%x", h.Sum(nil)[:16])
-}
-
-// correctLeg posts what the books lack to the leg's charge; known is false when they do not know the leg.
-func (s *Service) correctLeg(tx tandem.LedgerTx, c *change) (known, posted bool, err error) {
-	e, known, err := tx.Entry(c.row.ID)
-	if err != nil || !known {
-		return known, false, err
-	}
-	if e.Charge.Currency != c.charge.Currency {
-		return true, false, &tandem.Error{Kind: tandem.KindConflict, Field: "currency", Message: "the leg was charged in " + tandem.Clip(string(e.Charge.Currency), 3) + ", the account's currency is another now", Mend: "refund it by hand"}
-	}
-	n, amount, free := 1, e.Charge.Amount, map[tandem.Bucket]int64{}
-	free[utc(e.Bucket)] += e.Charge.FreeS - e.NextS
-	free[utc(e.Next)] += e.NextS
-	for ; ; n++ { // what was corrected before
-		p, isPosting, err := tx.Posting(rerateID(c.row.ID, n))
-		if err != nil {
-			return true, false, err
-		}
-		redrawn := false
-		for _, id := range redrawIDs(c.row.ID, n) {
-			r, known, err := tx.Redrawn(id)
-			if err != nil {
-				return true, false, err
-			}
-			free[utc(r.Bucket)] += r.Seconds
-			redrawn = redrawn || known
-		}
-		if !isPosting && !redrawn {
-			break
-		}
-		if isPosting {
-			amount -= p.Amount
-		}
-	}
-	if amount != c.charge.Amount {
-		p := tandem.Posting{ID: rerateID(c.row.ID, n), At: e.At, Account: e.Account, Kind: tandem.PostCorrection, Amount: amount - c.charge.Amount, Currency: e.Charge.Currency,
-			DID: e.DID, Leg: e.Leg, Note: fmt.Sprintf("rated again by deck %s version %d: %s instead of %s", c.charge.DeckID, c.charge.DeckVer, c.charge.Amount, amount)}
-		if err := tx.Post(p); err != nil {
-			return true, false, err
-		}
-		posted = true
-	}
-	if c.charge.FreeS > 0 {
-		drawn, err := storedDraws(&c.row, c.charge)
-		if err != nil {
-			return true, posted, err
-		}
-		for b, seconds := range drawn {
-			free[b] -= seconds
-		}
-	}
-	return true, posted, redraw(tx, &e, redrawIDs(c.row.ID, n), free)
-}
-
-// redrawIDs are the IDs of the redraws of a leg's n-th correction: a leg that was
-// split at the end of a cycle has two buckets.
-func redrawIDs(leg uuid.UUID, n int) [2]uuid.UUID {
-	id := rerateID(leg, n)
-	return [2]uuid.UUID{id, uuid.NewSHA1(id, []byte("next"))}
-}
-
-// redraw gives buckets back what legs drew too much, or takes the rest: surplus by bucket.
-func redraw(tx tandem.LedgerTx, e *tandem.LedgerEntry, ids [2]uuid.UUID, surplus map[tandem.Bucket]int64) error {
-	maps.DeleteFunc(surplus, func(_ tandem.Bucket, s int64) bool { return s == 0 })
-	if len(surplus) > len(ids) {
-		return &tandem.Error{Kind: tandem.KindConflict, Message: "the leg drew from buckets of other cycles than it would now: the account's time zone or cycle_day is another", Mend: "put it back, or correct by hand"}
-	}
-	n := 0
-	for b, s := range surplus {
-		id := ids[n]
-		n++
-		if err := tx.Redraw(tandem.Redraw{ID: id, Leg: e.Leg, Bucket: b, Seconds: -s}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func utc(b tandem.Bucket) tandem.Bucket {
-	b.Cycle = b.Cycle.UTC()
-	return b
-}
-
-// noticeBalances tells of accounts whose balance the corrections brought low.
-func (s *Service) noticeBalances(tx tandem.LedgerTx, dir *tandem.Directory, batch []change) error {
-	done := map[string]bool{}
-	for i := range batch {
-		done[batch[i].row.Account] = true
-	}
-	for i := range dir.Accounts {
-		a := &dir.Accounts[i]
-		if a.LowBalance == nil || !done[a.ID] {
-			continue
-		}
-		balance, err := tx.Balance(a.ID, a.Currency)
-		if err == nil {
-			_, err = s.noticeBalance(tx, a, balance)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -175,14 +175,23 @@ func (s *Service) UsageEvents(ctx context.Context, q EventQuery) ([]tandem.Usage
 // noticeBalance stores an event when a posting left an account with less than
 // its low_balance; Post and whoever else takes money calls it in the same transaction.
 func (s *Service) noticeBalance(tx tandem.LedgerTx, a *tandem.Account, balance tandem.Amount) (fresh bool, err error) {
+	e, low, err := s.lowBalance(a, balance)
+	if err != nil || !low {
+		return false, err
+	}
+	return tx.Notice(e)
+}
+
+// lowBalance is the event of a balance; low is false when it needs none.
+func (s *Service) lowBalance(a *tandem.Account, balance tandem.Amount) (e tandem.UsageEvent, low bool, err error) {
 	if a.LowBalance == nil || balance >= *a.LowBalance || s.d.Cycle == nil {
-		return false, nil
+		return e, false, nil
 	}
 	zone, err := time.LoadLocation(a.TimeZone)
 	if err != nil {
-		return false, err
+		return e, false, err
 	}
 	now := s.d.Clock().UTC()
 	cycle, _ := s.d.Cycle(now, zone, a.CycleDay)
-	return tx.Notice(tandem.UsageEvent{Kind: tandem.UsageLowBalance, Account: a.ID, Cycle: cycle, At: now, Balance: balance, Threshold: *a.LowBalance, Currency: a.Currency})
+	return tandem.UsageEvent{Kind: tandem.UsageLowBalance, Account: a.ID, Cycle: cycle, At: now, Balance: balance, Threshold: *a.LowBalance, Currency: a.Currency}, true, nil
 }

@@ -221,4 +221,8 @@ func TestRateAgainAcrossTheCycleEnd(t *testing.T) {
 			t.Errorf("again: %+v", again)
 		}
 	}
+	got, total, err := r.svc.UsageEvents(ctx, provisioning.EventQuery{})
+	if err != nil || total != 1 || got[0].Kind != tandem.UsageMinutes80 || got[0].UsedS != 570 || got[0].Cycle.Month() != time.December {
+		t.Errorf("%+v, %v", got, err)
+	}
 }
