@@ -30,7 +30,6 @@ type serverTx struct {
 	target   sip.Target
 	reliable bool
 	state    serverState
-	acked    bool   // serverAccepted: the ACK came
 	gone     bool   // dropped
 	spent    bool   // counted in Core.spent
 	early    bool   // a CANCEL that came before its INVITE (UDP reorders)
@@ -242,7 +241,7 @@ func (c *Core) dropServer(tx *serverTx) {
 	tx.leg = nil
 }
 
-// fire runs timers G, H, I, J and L and the repetition of 1xx and 2xx.
+// fire runs timers G, H, I and J and the repetition of 1xx and 2xx.
 func (tx *serverTx) fire(c *Core, _ timerKind) {
 	switch {
 	case tx.gone:
@@ -250,14 +249,14 @@ func (tx *serverTx) fire(c *Core, _ timerKind) {
 	case tx.state == serverProceeding:
 		c.resend(tx)
 		c.timers.set(&tx.timer, c.now+time.Minute, timerTx, tx)
-	case tx.state == serverAccepted && !tx.acked && c.now >= tx.deadline:
+	case tx.state == serverAccepted && c.now >= tx.deadline:
 		leg := tx.leg
 		c.dropServer(tx)
 		if leg != nil {
 			c.busy = leg.call
 			leg.ackMissing(tx)
 		}
-	case tx.method == gosip.INVITE && c.now < tx.deadline && !tx.acked && tx.state != serverConfirmed:
+	case tx.method == gosip.INVITE && c.now < tx.deadline && tx.state != serverConfirmed:
 		c.resend(tx)
 		tx.interval = min(2*tx.interval, c.cfg.T2)
 		c.timers.set(&tx.timer, min(c.now+tx.interval, tx.deadline), timerTx, tx)
@@ -306,7 +305,6 @@ func (c *Core) ack(tx *serverTx) {
 // confirm ends the repetition of a 2xx. The transaction is remembered until
 // Timer L so that a late copy of the INVITE does not begin a new call.
 func (c *Core) confirm(tx *serverTx) {
-	tx.acked = true
 	tx.reply = nil
 	c.done.add(c.now, tx.key, 200)
 	c.dropServer(tx)
