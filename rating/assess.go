@@ -214,6 +214,16 @@ func (a *Assessment) allow(r *tandem.CDR) {
 	}
 }
 
+// Drawable divides billed seconds between Bucket and Next: what may be drawn
+// from each at most.
+func (a *Assessment) Drawable(billed int64) (first, next int64) {
+	if a.Next == (tandem.Bucket{}) {
+		return billed, 0
+	}
+	first = min(max(a.boundary, 1), billed)
+	return first, billed - first
+}
+
 // drawable keeps classes out of the bucket that no configuration may let in.
 func drawable(c tandem.NumberClass) bool {
 	switch c {

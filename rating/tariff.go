@@ -144,12 +144,18 @@ func (t *Tariff) Number(did tandem.E164) *tandem.Number {
 
 // Bucket is that of a number of an account in the cycle of an instant.
 func (t *Tariff) Bucket(account string, did tandem.E164, at time.Time) tandem.Bucket {
+	b, _ := t.Buckets(account, did, at)
+	return b
+}
+
+// Buckets are those of a number of an account in the cycle of an instant and in the one after it.
+func (t *Tariff) Buckets(account string, did tandem.E164, at time.Time) (b, after tandem.Bucket) {
 	a := t.accounts[account]
 	if a == nil {
-		return tandem.Bucket{}
+		return b, after
 	}
-	start, _ := a.cycles.at(at)
-	return tandem.Bucket{Account: account, DID: did, Cycle: start}
+	start, next := a.cycles.at(at)
+	return tandem.Bucket{Account: account, DID: did, Cycle: start}, tandem.Bucket{Account: account, DID: did, Cycle: next}
 }
 
 // lookup finds what prices a number at an instant; isNumber is false for what

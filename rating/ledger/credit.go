@@ -149,8 +149,14 @@ func (c *Credit) load(tx tandem.LedgerTx, fresh []*purse, limited map[string]*pu
 		if limited[n.Account] == nil || n.Plan != tandem.Unlimited {
 			continue
 		}
-		b := t.Bucket(n.Account, n.DID, now)
+		b, next := t.Buckets(n.Account, n.DID, now)
 		if used[b], err = tx.Used(b); err != nil {
+			return err
+		}
+		if a, _ := t.Account(n.Account, now); a == nil || !a.CycleSplit {
+			continue
+		}
+		if used[next], err = tx.Used(next); err != nil {
 			return err
 		}
 	}
@@ -299,7 +305,7 @@ func (c *Credit) committed(effects []effect) {
 			}
 		}
 		if p != nil && e.free != 0 { // also by a call or a redraw that nothing was held for
-			c.again(c.tariff(), b, nil)
+			c.again(c.tariff(), slices.Collect(maps.Keys(c.on[b])))
 		}
 	}
 }

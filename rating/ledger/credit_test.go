@@ -178,8 +178,12 @@ func TestCreditIsNeverOverspent(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		store := memstore.New()
 		limit := tandem.Amount(rapid.IntRange(0, 30_000).Draw(rt, "limit"))
+		at := answer
 		l := creditLedger(rt, store, prepaid(func(a *tandem.Account) {
 			a.CreditLimit, a.FreeMinutes = limit, rapid.IntRange(0, 4).Draw(rt, "free minutes")
+			if a.CycleSplit = rapid.Bool().Draw(rt, "split"); a.CycleSplit {
+				at = novemberEnds.Add(-time.Duration(rapid.IntRange(1, 200).Draw(rt, "seconds to the cycle's end")) * time.Second)
+			}
 		}))
 		c := l.Credit()
 		type talk struct {
@@ -196,7 +200,9 @@ func TestCreditIsNeverOverspent(t *testing.T) {
 			return x
 		}
 		book := func(x *talk) {
-			if err := l.Price(context.Background(), rowsOf(x.n, &x.plan, x.talked)); err != nil {
+			rows := rowsOf(x.n, &x.plan, x.talked)
+			rows[0].AnswerTime, rows[0].EndTime = &at, at.Add(x.talked)
+			if err := l.Price(context.Background(), rows); err != nil {
 				rt.Fatal(err)
 			}
 		}
@@ -214,14 +220,14 @@ func TestCreditIsNeverOverspent(t *testing.T) {
 					did, kind = "+14255550101", tandem.Metered
 				}
 				x := &talk{n: n, plan: planOf(did, kind, rapid.SampledFrom([]string{"+12065550123", "+442071838750"}).Draw(rt, "to"))}
-				if c.Reserve(correlation(n), &x.plan, answer) == nil {
-					x.granted = c.Answered(correlation(n), false, answer)
+				if c.Reserve(correlation(n), &x.plan, at) == nil {
+					x.granted = c.Answered(correlation(n), false, at)
 					live = append(live, x)
 				}
 				check("reserve")
 			case step < 6 && len(live) > 0:
 				x := live[rapid.IntRange(0, len(live)-1).Draw(rt, "which")]
-				if more := c.Extend(correlation(x.n), answer); more < x.granted {
+				if more := c.Extend(correlation(x.n), at); more < x.granted {
 					rt.Fatalf("extended from %s to %s", x.granted, more)
 				} else {
 					x.granted = more
@@ -259,6 +265,51 @@ func TestCreditIsNeverOverspent(t *testing.T) {
 			rt.Fatalf("left over: %+v, %d legs, %d buckets", s, len(c.legs), len(c.on))
 		}
 	})
+}
+
+// novemberEnds is the end of contoso's cycle.
+var novemberEnds = time.Date(2026, 12, 1, 5, 0, 0, 0, time.UTC)
+
+// TestCreditAcrossTheCycleEnd: answered 30 s before it with one free minute in
+// each cycle. The first interval draws from both, the second needs money.
+func TestCreditAcrossTheCycleEnd(t *testing.T) {
+	at := novemberEnds.Add(-30 * time.Second)
+	for _, c := range []struct {
+		name     string
+		split    bool
+		balance  tandem.Amount
+		parallel bool // another call has drawn the December minute
+		granted  time.Duration
+	}{
+		{"answer's cycle, free minute only", false, 0, false, time.Minute},
+		{"split, free minutes only", true, 0, false, time.Minute},
+		{"split, half a minute of the second interval to be paid", true, 6_250, false, 2 * time.Minute},
+		{"split, not all of that half", true, 6_249, false, time.Minute},
+		// Whichever of the two ends first, the other pays for half a minute: both hold it.
+		{"split, December's minute shared with a call in progress", true, 12_500, true, time.Minute},
+		{"split, December's minute shared, not enough for both", true, 12_499, true, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := creditLedger(t, memstore.New(), prepaid(func(a *tandem.Account) { a.FreeMinutes, a.CycleSplit = 1, c.split }))
+			if c.balance > 0 {
+				topUp(t, l, c.balance)
+			}
+			p := planOf("+14255550102", tandem.Unlimited, "+12065550123")
+			if c.parallel {
+				if refused := l.Credit().Reserve(correlation(1), &p, novemberEnds); refused != nil {
+					t.Fatal(refused)
+				}
+			}
+			var granted time.Duration
+			if l.Credit().Reserve(correlation(2), &p, at) == nil {
+				l.Credit().Answered(correlation(2), false, at)
+				granted = l.Credit().Extend(correlation(2), at)
+			}
+			if granted != c.granted {
+				t.Errorf("granted %s, want %s", granted, c.granted)
+			}
+		})
+	}
 }
 
 // TestRestartGivesReservationsBack: holds live in memory; balance and drawn minutes come from the books.

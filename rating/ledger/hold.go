@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"sort"
 	"time"
 
@@ -16,10 +17,34 @@ type hold struct {
 	seconds int64        // granted
 	money   tandem.Amount
 	pending int // legs to be booked, once the call has ended
+	draws   draws
+}
 
-	bucket tandem.Bucket
-	limit  int64 // of the bucket
-	billed int64 // seconds that may be drawn from it
+// draws are what a call may draw: from the bucket of the cycle in which it was
+// answered and, if the account splits calls at the cycle's end, from the next one's.
+type draws [2]struct {
+	bucket tandem.Bucket // zero: nothing
+	limit  int64         // of the bucket
+	billed int64         // seconds that may be drawn from it
+}
+
+// fill says what a leg of so many billed seconds may draw.
+func (d *draws) fill(a *rating.Assessment, billed int64) {
+	d[0].billed, d[1].billed = a.Drawable(billed)
+	d[0].bucket, d[1].bucket = a.Bucket, a.Next
+	for i := range d {
+		d[i].limit, d[i].bucket.Cycle = a.LimitS, d[i].bucket.Cycle.UTC()
+	}
+}
+
+// from is how many seconds may be drawn from a bucket.
+func (d *draws) from(b tandem.Bucket) (n int64) {
+	for i := range d {
+		if d[i].bucket == b {
+			n += d[i].billed
+		}
+	}
+	return n
 }
 
 // newHold lists the legs that a call may be charged for.
@@ -58,13 +83,12 @@ func (h *hold) answered(failsafe bool) {
 type priced struct {
 	money      tandem.Amount
 	billed     int64 // the seconds to the end of the interval
-	bucket     tandem.Bucket
-	limit      int64
+	draws      draws
 	chargeable bool // false: no leg can cost anything
 }
 
-// price is what the legs cost for so many seconds when free ones are left in the bucket.
-func (h *hold) price(t *rating.Tariff, seconds, free int64) priced {
+// price is what the legs cost for so many seconds when free ones are left in the buckets.
+func (h *hold) price(t *rating.Tariff, seconds int64, free [2]int64) priced {
 	var out priced
 	for i := range h.rows {
 		h.rows[i].DurationMs = uint32(min(seconds, maxTalk) * 1000)
@@ -72,12 +96,14 @@ func (h *hold) price(t *rating.Tariff, seconds, free int64) priced {
 		if a.Rule == rating.RuleMetered || a.Rule == rating.RuleAllowance || a.Rule == rating.RuleGrace {
 			out.chargeable = true
 		}
-		var used int64
-		if a.Bucket != (tandem.Bucket{}) {
-			out.bucket, out.limit, used = a.Bucket, a.LimitS, a.LimitS-free
-			out.bucket.Cycle = out.bucket.Cycle.UTC()
+		used := [2]int64{a.LimitS, a.LimitS}
+		if a.Bucket != (tandem.Bucket{}) { // of one leg at most: inbound ones never draw
+			used[0], used[1] = a.LimitS-free[0], a.LimitS-free[1]
 		}
-		p := a.Price(used)
+		p := a.PriceAcross(used[0], used[1])
+		if a.Bucket != (tandem.Bucket{}) {
+			out.draws.fill(&a, p.BilledS)
+		}
 		out.money += p.Amount
 		out.billed = max(out.billed, p.BilledS)
 	}
@@ -88,17 +114,14 @@ func (h *hold) price(t *rating.Tariff, seconds, free int64) priced {
 // on to the end of its interval, never fewer than are granted already. free: the
 // call can cost nothing, so nothing is held.
 func (c *Credit) grant(t *rating.Tariff, p *purse, h *hold, want int64) (granted, free bool) {
-	first := h.price(t, max(want, 1), 0)
+	first := h.price(t, max(want, 1), [2]int64{})
 	if !first.chargeable {
 		c.drop(h)
 		return false, true
 	}
-	if h.bucket != first.bucket { // the cycle ended between set-up and answer
-		c.leave(h)
-	}
 	want = min(max(want, first.billed), maxTalk)
 	affords := func(seconds int64) bool {
-		more := c.cost(t, h, seconds) - c.present(h)
+		more := c.more(t, h, seconds)
 		return more <= 0 || p.balance+p.account.CreditLimit-p.held >= more
 	}
 	if !affords(want) {
@@ -115,83 +138,88 @@ func (c *Credit) grant(t *rating.Tariff, p *purse, h *hold, want int64) (granted
 	return true, false
 }
 
-// left is what others leave of the bucket to a hold if they all draw first.
-func (c *Credit) left(h *hold, b tandem.Bucket, limit int64) int64 {
-	left := limit - c.used[b]
-	for other := range c.on[b] {
-		if other != h {
-			left -= other.billed
+// left is what others leave of its buckets to a hold if they all draw first.
+func (c *Credit) left(h *hold) (left [2]int64) {
+	for i := range h.draws {
+		d := &h.draws[i]
+		if d.bucket == (tandem.Bucket{}) {
+			continue
 		}
+		left[i] = d.limit - c.used[d.bucket]
+		for other := range c.on[d.bucket] {
+			if other != h {
+				left[i] -= other.draws.from(d.bucket)
+			}
+		}
+		left[i] = max(left[i], 0)
 	}
-	return max(left, 0)
+	return left
 }
 
-// cost is the money that must be held, for this call and those that share its
-// bucket, if it is granted so many seconds.
-func (c *Credit) cost(t *rating.Tariff, h *hold, seconds int64) tandem.Amount {
-	bare := h.price(t, seconds, 0)
-	if bare.bucket == (tandem.Bucket{}) {
-		return bare.money
-	}
-	sum := h.price(t, seconds, c.left(h, bare.bucket, bare.limit)).money
-	was := h.billed
-	shared := c.on[bare.bucket]
-	mine := shared[h]
-	if shared == nil {
-		return sum
-	}
-	h.billed, shared[h] = bare.billed, true
-	for other := range shared {
-		if other != h {
-			sum += other.price(t, other.seconds, c.left(other, other.bucket, other.limit)).money
-		}
-	}
-	if h.billed = was; !mine {
-		delete(shared, h)
-	}
-	return sum
+// money is what must be held for so many seconds of a call.
+func (c *Credit) money(t *rating.Tariff, h *hold, seconds int64) tandem.Amount {
+	return h.price(t, seconds, c.left(h)).money
 }
 
-// present is what is held now for the calls that cost counts.
-func (c *Credit) present(h *hold) tandem.Amount {
-	sum := h.money
-	b := h.bucket
-	if b == (tandem.Bucket{}) { // it may come to one
-		b = h.price(c.tariff(), max(h.seconds, 1), 0).bucket
+// more is the money that must be held beyond what is, for this call and those
+// that share its buckets, if it is granted so many seconds.
+func (c *Credit) more(t *rating.Tariff, h *hold, seconds int64) tandem.Amount {
+	was := h.draws
+	c.draw(h, h.price(t, seconds, [2]int64{}).draws)
+	sum := c.money(t, h, seconds) - h.money
+	for _, other := range c.neighbours(h, &was) {
+		sum += c.money(t, other, other.seconds) - other.money
 	}
-	for other := range c.on[b] {
-		if other != h {
-			sum += other.money
-		}
-	}
+	c.draw(h, was)
 	return sum
 }
 
 // set holds the price of so many seconds, and again what its neighbours need.
 func (c *Credit) set(t *rating.Tariff, h *hold, seconds int64) {
-	bare := h.price(t, seconds, 0)
-	if h.bucket != bare.bucket {
-		c.leave(h)
-	}
-	h.seconds, h.billed, h.bucket, h.limit = seconds, bare.billed, bare.bucket, bare.limit
-	money := bare.money
-	if h.bucket != (tandem.Bucket{}) {
-		if c.on[h.bucket] == nil {
-			c.on[h.bucket] = map[*hold]bool{}
-		}
-		c.on[h.bucket][h] = true
-		money = h.price(t, seconds, c.left(h, h.bucket, h.limit)).money
-	}
-	c.hold(h, money)
-	c.again(t, h.bucket, h)
+	was := h.draws
+	c.draw(h, h.price(t, seconds, [2]int64{}).draws)
+	h.seconds = seconds
+	c.hold(h, c.money(t, h, seconds))
+	c.again(t, c.neighbours(h, &was))
 }
 
-// again holds anew for the calls that share a bucket, but one.
-func (c *Credit) again(t *rating.Tariff, b tandem.Bucket, but *hold) {
-	for other := range c.on[b] {
-		if other != but {
-			c.hold(other, other.price(t, other.seconds, c.left(other, b, other.limit)).money)
+// draw says what a call may draw from now on.
+func (c *Credit) draw(h *hold, now draws) {
+	for i := range h.draws {
+		b := h.draws[i].bucket
+		if delete(c.on[b], h); len(c.on[b]) == 0 {
+			delete(c.on, b)
 		}
+	}
+	h.draws = now
+	for i := range now {
+		b := now[i].bucket
+		if b == (tandem.Bucket{}) {
+			continue
+		}
+		if c.on[b] == nil {
+			c.on[b] = map[*hold]bool{}
+		}
+		c.on[b][h] = true
+	}
+}
+
+// neighbours are the calls that share a bucket with a hold, or did.
+func (c *Credit) neighbours(h *hold, was *draws) (list []*hold) {
+	for _, b := range [...]tandem.Bucket{h.draws[0].bucket, h.draws[1].bucket, was[0].bucket, was[1].bucket} {
+		for other := range c.on[b] {
+			if other != h && !slices.Contains(list, other) {
+				list = append(list, other)
+			}
+		}
+	}
+	return list
+}
+
+// again holds anew for calls whose neighbours changed.
+func (c *Credit) again(t *rating.Tariff, calls []*hold) {
+	for _, h := range calls {
+		c.hold(h, c.money(t, h, h.seconds))
 	}
 }
 
@@ -202,25 +230,13 @@ func (c *Credit) hold(h *hold, money tandem.Amount) {
 	h.money = money
 }
 
-// leave takes a hold from its bucket, which frees some of what its neighbours hold.
-func (c *Credit) leave(h *hold) {
-	b := h.bucket
-	h.bucket, h.billed = tandem.Bucket{}, 0
-	shared := c.on[b]
-	if shared == nil {
-		return
-	}
-	if delete(shared, h); len(shared) == 0 {
-		delete(c.on, b)
-	}
-	c.again(c.tariff(), b, h)
-}
-
-// drop releases all that is held for a call.
+// drop releases all that is held for a call, which frees some of what its neighbours hold.
 func (c *Credit) drop(h *hold) {
 	if c.calls[h.id] == h {
 		delete(c.calls, h.id)
 	}
 	c.hold(h, 0)
-	c.leave(h)
+	was := h.draws
+	c.draw(h, draws{})
+	c.again(c.tariff(), c.neighbours(h, &was))
 }
