@@ -42,11 +42,20 @@ func newBooksRig(t *testing.T) *booksRig {
 	deps := provisioning.Deps{Store: s, Books: s, Decks: s, Reports: func() provisioning.Reports { return r.reports }, Clock: func() time.Time { return rigNow },
 		Cycle: rating.CycleOn, Replay: replayRows, InsertRows: r.insert, ParseDeckCSV: deck.ParseCSV, ParseSheet: deck.ParseSheet, WriteDeckCSV: deck.WriteCSV, ValidateDeck: deck.Validate}
 	r.svc = provisioning.NewService(deps)
+	if _, err := s.Update(ctx, func(*tandem.Directory) (*tandem.Directory, error) { return rigDirectory(), nil }); err != nil {
+		t.Fatal(err)
+	}
+	r.follow(t)
+	return r
+}
+
+// rigDirectory is one account with a number on each plan, at 0.0125 a minute and ten free ones.
+func rigDirectory() *tandem.Directory {
 	tenant := uuid.MustParse("3fa85f64-5717-4562-b3fc-2c963f66afa6")
 	number := tandem.Number{DID: "+14255550101", Account: "contoso", Tenant: tenant, ServiceAddress: "hq", UserType: tandem.StandardUser, Plan: tandem.Metered, Status: tandem.StatusAssigned}
 	free := number
 	free.DID, free.Plan = "+14255550102", tandem.Unlimited
-	dir := tandem.Directory{
+	return &tandem.Directory{
 		Decks: []tandem.Deck{
 			{ID: "out", Direction: tandem.Outbound, Currency: "USD", Version: 1, Rows: []tandem.DeckRow{{ID: 1, Prefix: "1", Rate: 125_000_000, InitialInc: 60, NextInc: 60}}},
 			{ID: "in", Direction: tandem.Inbound, Currency: "USD", Version: 1, Rows: []tandem.DeckRow{{ID: 1, Prefix: "1", Rate: 45_000_000, InitialInc: 60, NextInc: 60}}},
@@ -57,11 +66,6 @@ func newBooksRig(t *testing.T) *booksRig {
 		Addresses: []tandem.ServiceAddress{{ID: "hq", Account: "contoso", Street: "1 Way", City: "Redmond", State: "WA", PostalCode: "98052", Country: "US"}},
 		Numbers:   []tandem.Number{number, free},
 	}
-	if _, err := s.Update(ctx, func(*tandem.Directory) (*tandem.Directory, error) { return &dir, nil }); err != nil {
-		t.Fatal(err)
-	}
-	r.follow(t)
-	return r
 }
 
 // follow puts the directory in force into the ledger, as a node does.
