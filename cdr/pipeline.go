@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -18,7 +19,7 @@ type Config struct {
 	Node string // names this node in tokens
 	// MaxRows and Interval bound a batch. An insert costs the engine some 15 ms of
 	// CPU however few rows it has (parts, indices, the merge that follows), so
-	// few and large ones: every 10 s, or as soon as 5,000 rows (about 5 MB) have
+	// few and large ones: every 10 s, or as soon as 2,000 rows (about 2 MB) have
 	// gathered. Who reads reports asks for a Flush first and does not see it.
 	MaxRows  int
 	Interval time.Duration
@@ -40,7 +41,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	if c.MaxRows <= 0 {
-		c.MaxRows = 5000
+		c.MaxRows = 2000
 	}
 	def(&c.Interval, 10*time.Second)
 	def(&c.LedgerEvery, time.Second)
@@ -60,8 +61,14 @@ type Deps struct {
 	Release func(pos tandem.JournalPos)
 	Pricer  Pricer
 	Sink    Sink
-	Clock   func() time.Time
-	Logger  *slog.Logger
+	// Busy is told when a batch is begun (1) and done (-1). Where processors are
+	// few, calls beside it need one more (GOMAXPROCS): the scheduler looks at the
+	// network only when no goroutine can run, and takes a busy one off after 10 ms.
+	// With one more it is the kernel who decides, and the pipeline's threads have
+	// a low priority. nil: nobody is told.
+	Busy   func(change int)
+	Clock  func() time.Time
+	Logger *slog.Logger
 }
 
 // Status is how far the pipeline is.
@@ -106,6 +113,9 @@ func NewPipeline(cfg Config, deps Deps) (*Pipeline, error) {
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
+	if deps.Busy == nil {
+		deps.Busy = func(int) {}
+	}
 	if deps.Release == nil {
 		deps.Release = func(tandem.JournalPos) {}
 	}
@@ -123,8 +133,13 @@ func NewPipeline(cfg Config, deps Deps) (*Pipeline, error) {
 // next start.
 func (p *Pipeline) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { p.ledgerLoop(ctx) })
-	wg.Go(func() { p.writeLoop(ctx) })
+	for _, loop := range []func(context.Context){p.ledgerLoop, p.writeLoop} {
+		wg.Go(func() {
+			runtime.LockOSThread() // and end with it: the thread stays humble
+			lowerPriority()
+			loop(ctx)
+		})
+	}
 	wg.Wait()
 }
 

@@ -2,7 +2,6 @@ package cdr
 
 import (
 	"context"
-	"runtime"
 	"time"
 
 	"tandem"
@@ -31,14 +30,23 @@ func (p *Pipeline) ledgerLoop(ctx context.Context) {
 			return
 		}
 		for more := true; more; {
-			rows, more = p.ends(r, rows)
-			if !p.price(ctx, rows) {
+			var ok bool
+			if rows, more, ok = p.priceEnds(ctx, r, rows); !ok {
 				return
 			}
 			p.priced(from, r.Pos()-1, rows)
 			from, rows = r.Pos(), nil
 		}
 	}
+}
+
+// priceEnds prices rows and those of the durable ends that come next, a batch of
+// them; more says that there may be further ones, ok is false when ctx is done.
+func (p *Pipeline) priceEnds(ctx context.Context, r FactReader, rows []tandem.CDR) (_ []tandem.CDR, more, ok bool) {
+	p.deps.Busy(1)
+	defer p.deps.Busy(-1)
+	rows, more = p.ends(r, rows)
+	return rows, more, p.price(ctx, rows)
 }
 
 // ends adds the rows of the durable ends that come next, a batch of them; more
@@ -52,7 +60,6 @@ func (p *Pipeline) ends(r FactReader, rows []tandem.CDR) ([]tandem.CDR, bool) {
 		if fact.Kind == tandem.FactEnd {
 			rows = append(rows, p.rows.Rows(fact)...)
 			ends++
-			runtime.Gosched() // calls go first
 		}
 	}
 	return rows, true

@@ -201,7 +201,9 @@ func (p *Pipeline) insert(ctx context.Context, token string, rows []tandem.CDR) 
 	pause := time.Duration(0)
 	for {
 		try, cancel := context.WithTimeout(ctx, p.cfg.InsertTimeout)
+		p.deps.Busy(1)
 		err := p.deps.Sink.Insert(try, token, rows)
+		p.deps.Busy(-1)
 		cancel()
 		if err == nil {
 			p.mu.Lock()

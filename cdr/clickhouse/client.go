@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime"
 	"sync"
 	"time"
 
@@ -132,7 +131,6 @@ func (c *Client) Insert(ctx context.Context, token string, rows []tandem.CDR) er
 			b.Abort()
 			return &cdr.InsertError{Class: cdr.Poison, Err: fmt.Errorf("column %s: %w", column.name, err)}
 		}
-		runtime.Gosched() // calls go first
 	}
 	if err := b.Send(); err != nil {
 		return classified(err)

@@ -38,6 +38,7 @@ func (n *Node) startRecords(ctx context.Context) error {
 		Release: n.journal.Release,
 		Pricer:  pricer,
 		Sink:    sink,
+		Busy:    moreProcessors.change,
 		Logger:  n.log,
 	})
 	return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,15 +67,6 @@ func (l *Ledger) current() (*rating.Tariff, error) {
 	return t, nil
 }
 
-// giveWay lets the shards run between the rows of a batch: a batch takes tens of
-// milliseconds, and where processors are few the scheduler takes one from it after
-// ten only. Calls were set up that much later (docs/performance.md).
-func giveWay(row int) {
-	if row%8 == 7 {
-		runtime.Gosched()
-	}
-}
-
 // Price fills rows[i].Charge, and Cost where a carrier's is known: what we owe
 // others is no posting in the customer's books. All rows of a batch are booked in one durable
 // transaction, in their order; on error nothing was booked and no row was
@@ -94,7 +84,6 @@ func (l *Ledger) Price(ctx context.Context, rows []tandem.CDR) error {
 	for i := range rows {
 		assessed[i] = t.Assess(&rows[i])
 		bookable = bookable || assessed[i].Bookable()
-		giveWay(i)
 	}
 	charges := make([]tandem.Charge, len(rows))
 	var unrated []int
@@ -106,7 +95,6 @@ func (l *Ledger) Price(ctx context.Context, rows []tandem.CDR) error {
 			if !assessed[i].Bookable() {
 				continue
 			}
-			giveWay(i)
 			a := assessed[i]
 			charge, fresh, err := post(&w, &rows[i], &a)
 			if err != nil {
@@ -129,7 +117,6 @@ func (l *Ledger) Price(ctx context.Context, rows []tandem.CDR) error {
 		}
 		rows[i].Charge = charges[i]
 		rows[i].Cost = t.Cost(&rows[i])
-		giveWay(i)
 	}
 	l.warn(rows, unrated)
 	l.tell(w.fresh)
