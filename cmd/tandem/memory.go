@@ -2,25 +2,23 @@ package main
 
 import (
 	"os"
-	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// tuneMemory trades memory for CPU while memory is cheap. A garbage collection
-// marks all that lives; at Go's default (as much garbage as lives) a busy node of
-// some 20 MB live runs several a second, a sixth of its CPU. Here garbage may grow to
-// gcRoom, whatever lives, but to four times of it at most and to three quarters
-// at least: the cost of a collection grows with what lives, so its frequency may
-// fall. Half of the machine's memory is the limit from which on it collects as
-// often as it takes. GOGC and GOMEMLIMIT in the environment win.
+// tuneMemory trades memory for CPU where it pays. A garbage collection marks all
+// that lives; at Go's default (as much garbage as lives) a busy node of some
+// 20 MB live runs several a second, a sixth of its CPU. Here about a second's
+// garbage may gather, so that a collection a second is enough at any rate of
+// calls, and a node that only holds its calls holds little else. Half of the
+// machine's memory is the limit from which on it collects as often as it takes.
+// GOGC and GOMEMLIMIT in the environment win.
 func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
-		t := &gcTuner{percent: gcPercentMax}
-		debug.SetGCPercent(t.percent)
-		t.arm()
+		go new(gcTuner).run()
 	}
 	var info unix.Sysinfo_t
 	if os.Getenv("GOMEMLIMIT") == "" && unix.Sysinfo(&info) == nil {
@@ -28,37 +26,48 @@ func tuneMemory() {
 	}
 }
 
+// Bounds of the garbage that may gather, and of its proportion to what lives:
+// the cost of a collection grows with what lives, so its frequency may fall.
 const (
-	// gcRoom is the garbage of one second at about 1,200 calls/s (55 KB a call).
-	gcRoom       = 64 << 20
+	gcRoomMin    = 24 << 20
+	gcRoomMax    = 64 << 20
+	gcPercentMin = 50
 	gcPercentMax = 400
-	gcPercentMin = 75
 )
 
-// gcPercent is the garbage to allow, in percent of the live heap.
-func gcPercent(live uint64) int {
-	return int(min(max(100*gcRoom/max(live, 1), gcPercentMin), gcPercentMax))
+// gcPercent is the garbage to allow, in percent of what lives, at so many bytes
+// allocated in a second.
+func gcPercent(live, perSecond uint64) int {
+	room := min(max(perSecond, gcRoomMin), gcRoomMax)
+	return int(min(max(100*room/max(live, 1), gcPercentMin), gcPercentMax))
 }
 
-// gcTuner sets the percentage anew after each collection.
-type gcTuner struct{ percent int }
-
-// arm makes the next collection call adjust: it finds the mark unreachable.
-func (t *gcTuner) arm() {
-	mark := new([16]byte)
-	runtime.AddCleanup(mark, (*gcTuner).adjust, t)
+// gcTuner follows the rate of allocation.
+type gcTuner struct {
+	allocated uint64
+	rate      uint64 // bytes per second: at once up, down by a fifth a second
+	percent   int
 }
 
-// adjust follows the live heap. Small changes are left: each stops the world for some microseconds.
-func (t *gcTuner) adjust() {
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(sample)
-	if sample[0].Value.Kind() == metrics.KindUint64 {
-		want := gcPercent(sample[0].Value.Uint64())
-		if want > t.percent*9/8 || want < t.percent*7/8 || want != t.percent && (want == gcPercentMax || want == gcPercentMin) {
-			t.percent = want
-			debug.SetGCPercent(want)
+func (t *gcTuner) run() {
+	for range time.Tick(time.Second) {
+		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
+		metrics.Read(sample)
+		if percent, ok := t.next(sample[0].Value.Uint64(), sample[1].Value.Uint64()); ok {
+			debug.SetGCPercent(percent)
 		}
 	}
-	t.arm()
+}
+
+// next is the percentage after a second in which so much was allocated in all.
+// Small changes are left: each stops the world for some microseconds.
+func (t *gcTuner) next(live, allocated uint64) (percent int, changed bool) {
+	t.rate = max(allocated-t.allocated, t.rate-t.rate/5)
+	t.allocated = allocated
+	percent = gcPercent(live, t.rate)
+	if percent <= t.percent*9/8 && percent >= t.percent*7/8 {
+		return t.percent, false
+	}
+	t.percent = percent
+	return percent, true
 }

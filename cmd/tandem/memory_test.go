@@ -2,10 +2,30 @@ package main
 
 import "testing"
 
-func TestGarbageMayGrowToAFixedRoomWithinBounds(t *testing.T) {
-	for live, want := range map[uint64]int{0: 400, 4 << 20: 400, 16 << 20: 400, 32 << 20: 200, 64 << 20: 100, 100 << 20: 75, 4 << 30: 75} {
-		if got := gcPercent(live); got != want {
-			t.Errorf("%d MB live: %d %%, want %d", live>>20, got, want)
+func TestASecondsGarbageMayGatherWithinBounds(t *testing.T) {
+	const mb = 1 << 20
+	for _, c := range []struct{ live, perSecond, want uint64 }{
+		{20 * mb, 0, 120}, {20 * mb, 40 * mb, 200}, {20 * mb, 200 * mb, 320}, {8 * mb, 200 * mb, 400}, {0, 0, 400},
+		{40 * mb, 15 * mb, 60}, {200 * mb, 200 * mb, 50},
+	} {
+		if got := gcPercent(c.live, c.perSecond); got != int(c.want) {
+			t.Errorf("%d MB live, %d MB/s: %d %%, want %d", c.live/mb, c.perSecond/mb, got, c.want)
+		}
+	}
+}
+
+func TestGarbageFollowsTheRateUpAtOnceAndDownSlowly(t *testing.T) {
+	const mb = 1 << 20
+	var tuner gcTuner
+	total := uint64(0)
+	for i, c := range []struct {
+		allocated uint64
+		percent   int
+		changed   bool
+	}{{5 * mb, 120, true}, {60 * mb, 300, true}, {60 * mb, 300, false}, {0, 240, true}, {0, 192, true}, {0, 153, true}, {60 * mb, 300, true}} {
+		total += c.allocated
+		if percent, changed := tuner.next(20*mb, total); percent != c.percent || changed != c.changed {
+			t.Errorf("second %d: %d %%, %t; want %d, %t", i+1, percent, changed, c.percent, c.changed)
 		}
 	}
 }
