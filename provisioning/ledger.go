@@ -17,6 +17,8 @@ type Books interface {
 	Statement(ctx context.Context, q StatementQuery) (Statement, error)
 	// Buckets are the seconds drawn by numbers of an account in the cycle that begins at an instant.
 	Buckets(ctx context.Context, account string, cycle time.Time) (map[tandem.E164]int64, error)
+	// Charged are the seconds that were charged for, by number, of an account's calls answered from an instant to another (exclusive).
+	Charged(ctx context.Context, account string, from, to time.Time) (map[tandem.E164]int64, error)
 	// Spent sums up an account's postings from an instant to another (exclusive), by time.
 	Spent(ctx context.Context, account string, currency tandem.Currency, from, to time.Time) ([]SpentQuarter, error)
 	// UsageEvents lists events, the newest first, and how many there are; the query is checked.

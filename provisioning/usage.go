@@ -26,7 +26,7 @@ type SpentQuarter struct {
 	Amount tandem.Amount // what the balance moved by
 }
 
-// NumberUsage is what a number has drawn of its free minutes in one cycle.
+// NumberUsage is what a number has talked in one cycle: free minutes and charged ones.
 type NumberUsage struct {
 	Account  string          `json:"account"`
 	DID      tandem.E164     `json:"did"`
@@ -36,6 +36,7 @@ type NumberUsage struct {
 	LimitS   int64           `json:"limit_s" doc:"seconds of the bucket; 0: the plan has none"`
 	UsedS    int64           `json:"used_s" doc:"of them drawn, in billed seconds"`
 	LeftS    int64           `json:"left_s"`
+	ChargedS int64           `json:"charged_s" doc:"billed seconds that were charged for, as first rated: all of a Metered number's, and what is beyond the bucket or never draws"`
 	// ForecastS goes on as the cycle did so far; with a bucket that is empty already, as it did until then.
 	ForecastS int64      `json:"forecast_s" doc:"seconds that the whole cycle needs if it goes on as so far"`
 	RunsOut   *time.Time `json:"runs_out,omitempty" doc:"when the bucket is empty, past or forecast; absent: it lasts"`
@@ -87,7 +88,7 @@ func (s *Service) Minutes(ctx context.Context, q UsageQuery) ([]NumberUsage, err
 	return out, nil
 }
 
-// minutesOf lists the numbers of an account, and those that drew minutes and are gone.
+// minutesOf lists the numbers of an account, and those that talked and are gone.
 func (s *Service) minutesOf(ctx context.Context, a *tandem.Account, numbers []*tandem.Number, q UsageQuery, now time.Time) ([]NumberUsage, error) {
 	zone, err := time.LoadLocation(a.TimeZone)
 	if err != nil {
@@ -98,13 +99,17 @@ func (s *Service) minutesOf(ctx context.Context, a *tandem.Account, numbers []*t
 	if err != nil {
 		return nil, err
 	}
+	charged, err := s.d.Books.Charged(ctx, a.ID, start, next)
+	if err != nil {
+		return nil, err
+	}
 	empty, err := s.emptied(ctx, a.ID, start, next)
 	if err != nil {
 		return nil, err
 	}
 	var out []NumberUsage
 	add := func(did tandem.E164, plan tandem.PlanKind) {
-		u := NumberUsage{Account: a.ID, DID: did, Plan: plan, Cycle: start, CycleEnd: next, UsedS: used[did]}
+		u := NumberUsage{Account: a.ID, DID: did, Plan: plan, Cycle: start, CycleEnd: next, UsedS: used[did], ChargedS: charged[did]}
 		if plan == tandem.Unlimited || u.UsedS > 0 {
 			u.LimitS = int64(a.FreeMinutes) * 60
 		}
@@ -118,9 +123,12 @@ func (s *Service) minutesOf(ctx context.Context, a *tandem.Account, numbers []*t
 		add(n.DID, n.Plan)
 		listed[n.DID] = true
 	}
-	for did := range used {
-		if !listed[did] {
-			add(did, "")
+	for _, seconds := range []map[tandem.E164]int64{used, charged} {
+		for did := range seconds {
+			if !listed[did] {
+				add(did, "")
+				listed[did] = true
+			}
 		}
 	}
 	slices.SortFunc(out, func(x, y NumberUsage) int { return cmp.Compare(x.DID, y.DID) })

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -88,7 +89,7 @@ func (r *crashReport) keep(t *testing.T, folder string) {
 		r.began.UTC().Format("2006-01-02 15:04"), strings.TrimSpace(string(kernel)), runtime.NumCPU(), cpuModel(), runtime.Version(),
 		strings.TrimSpace(string(commit)), r.seed, time.Since(r.began).Round(time.Second), r)
 	name := filepath.Join(folder, "crash-"+r.began.UTC().Format("2006-01-02")+".txt")
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+	if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(name, []byte(text), 0o644)); err != nil {
 		t.Error(err)
 	}
 }

@@ -79,9 +79,9 @@ func (a usageAnswer) print(env *environment) {
 		if u.RunsOut != nil {
 			runsOut = u.RunsOut.Format(time.RFC3339)
 		}
-		rows = append(rows, []string{u.Account, string(u.DID), string(u.Plan), u.Cycle.Format(time.DateOnly), minutesOf(u.UsedS), minutesOf(u.LimitS), minutesOf(u.LeftS), minutesOf(u.ForecastS), runsOut})
+		rows = append(rows, []string{u.Account, string(u.DID), string(u.Plan), u.Cycle.Format(time.DateOnly), minutesOf(u.UsedS), minutesOf(u.LimitS), minutesOf(u.LeftS), minutesOf(u.ForecastS), runsOut, minutesOf(u.ChargedS)})
 	}
-	printTable(env.stdout, []string{"Account", "Number", "Plan", "Cycle from", "Used min", "of", "Left", "Forecast", "Runs out"}, rows)
+	printTable(env.stdout, []string{"Account", "Number", "Plan", "Cycle from", "Used min", "of", "Left", "Forecast", "Runs out", "Charged min"}, rows)
 	if s := a.Spend; s != nil {
 		rows = nil
 		for _, d := range append(s.Days, s.Sum) {

@@ -26,6 +26,11 @@ func (Books) Buckets(context.Context, string, time.Time) (map[tandem.E164]int64,
 	return map[tandem.E164]int64{"+14255550100": 192_000}, nil
 }
 
+// Charged implements provisioning.Books.
+func (Books) Charged(context.Context, string, time.Time, time.Time) (map[tandem.E164]int64, error) {
+	return map[tandem.E164]int64{"+14255550101": 5_400}, nil
+}
+
 // Spent implements provisioning.Books.
 func (Books) Spent(context.Context, string, tandem.Currency, time.Time, time.Time) ([]provisioning.SpentQuarter, error) {
 	return []provisioning.SpentQuarter{{At: time.Date(2026, 11, 3, 15, 0, 0, 0, time.UTC), Kind: tandem.PostCharge, Count: 2, Amount: -17_000}}, nil

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -28,15 +29,30 @@ func (s *Store) Buckets(ctx context.Context, account string, cycle time.Time) (m
 	if err != nil {
 		return nil, describe(s.path, err)
 	}
+	return scanSeconds(s, rows)
+}
+
+// Charged implements provisioning.Books.
+func (s *Store) Charged(ctx context.Context, account string, from, to time.Time) (map[tandem.E164]int64, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT e.did, sum(e.charged_s) FROM ledger_posting p JOIN ledger_entry e ON e.leg = p.leg
+		WHERE p.customer = ? AND p.kind = ? AND p.at >= ? AND p.at < ? GROUP BY 1`, customerPrefix+account, string(tandem.PostCharge), micros(from), micros(to))
+	if err != nil {
+		return nil, describe(s.path, err)
+	}
+	return scanSeconds(s, rows)
+}
+
+// scanSeconds reads seconds by number.
+func scanSeconds(s *Store, rows *sql.Rows) (map[tandem.E164]int64, error) {
 	defer rows.Close()
 	out := map[tandem.E164]int64{}
 	for rows.Next() {
 		var did tandem.E164
-		var used int64
-		if err := rows.Scan(&did, &used); err != nil {
+		var seconds int64
+		if err := rows.Scan(&did, &seconds); err != nil {
 			return nil, describe(s.path, err)
 		}
-		out[did] = used
+		out[did] = seconds
 	}
 	return out, describe(s.path, rows.Err())
 }

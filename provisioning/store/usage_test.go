@@ -37,7 +37,8 @@ func TestMinutesAndForecast(t *testing.T) {
 	s, svc := usageService(t, start.Add(length/3))
 	drawn := storetest.Entry(1, 0, 120_000)
 	drawn.Account, drawn.DID, drawn.Bucket = "contoso", "+14255550100", tandem.Bucket{Account: "contoso", DID: "+14255550100", Cycle: start}
-	gone := storetest.Entry(2, 0, 60)
+	gone := storetest.Entry(2, 8_500, 60)
+	gone.DID, gone.Charge.BilledS, gone.Charge.ChargedS = "+14255550777", 150, 90
 	gone.Bucket = tandem.Bucket{Account: "contoso", DID: "+14255550777", Cycle: start}
 	full := storetest.Entry(3, 0, 240_000)
 	full.Bucket = tandem.Bucket{Account: "contoso", DID: "+14255550778", Cycle: start}
@@ -58,6 +59,9 @@ func TestMinutesAndForecast(t *testing.T) {
 	}
 	if u := got[0]; u.Plan != tandem.Unlimited || u.LimitS != 240_000 || u.UsedS != 120_000 || u.LeftS != 120_000 || u.ForecastS != 360_000 || u.RunsOut == nil || !u.RunsOut.Equal(start.Add(length*2/3)) {
 		t.Errorf("%+v", u)
+	}
+	if got[0].ChargedS != 0 || got[1].ChargedS != 90 {
+		t.Errorf("charged %d and %d s", got[0].ChargedS, got[1].ChargedS)
 	}
 	if u := got[1]; u.DID != "+14255550777" || u.Plan != "" || u.ForecastS != 180 || u.RunsOut != nil {
 		t.Errorf("%+v", u)
