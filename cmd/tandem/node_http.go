@@ -62,7 +62,7 @@ func (n *Node) startHTTP(ctx context.Context) error {
 			Mend: "choose another port, or stop the program that holds it", Err: err}
 	}
 	address := n.listener.Addr().(*net.TCPAddr)
-	n.server = api.NewServer(api.New(n.service, api.Config{Loopback: address.IP.IsLoopback(), Token: n.token, Portal: pages, Logger: n.log}))
+	n.server = api.NewServer(besideCalls(api.New(n.service, api.Config{Loopback: address.IP.IsLoopback(), Token: n.token, Portal: pages, Logger: n.log}), moreProcessors.change))
 	n.goRun(func() {
 		if err := n.server.Serve(n.listener); !errors.Is(err, http.ErrServerClosed) {
 			n.logError("serve HTTP", err)
