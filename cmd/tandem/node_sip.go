@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"tandem"
 	"tandem/media/relay"
 	"tandem/rating/ledger"
@@ -147,7 +149,11 @@ func (n *Node) Plan(req *tandem.RouteRequest, now time.Time) tandem.Plan {
 	if !n.config.without(withoutRating) {
 		if refused := n.ledger.Credit().Reserve(req.Correlation, &plan, now); refused != nil {
 			refuse(&plan, "credit", refused)
+			return plan
 		}
+	}
+	if req.Correlation != uuid.Nil { // not a question of tandem route explain
+		n.monitor.Try(&plan, now)
 	}
 	return plan
 }

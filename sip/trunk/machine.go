@@ -17,6 +17,7 @@ const (
 	evCallAlive                // a call got a response there
 	evCallFailed               // a call got none
 	evCallLost                 // a call lost its connection, or got none
+	evTried                    // a call is about to try whether calls work again
 	evTick                     // time went by
 )
 
@@ -44,6 +45,9 @@ type machine struct {
 	holds     int       // times that calls brought it down since they last worked
 	counted   bool      // the present fall is among them
 	fell      time.Time // by calls, the last that is among them
+	held      bool      // calls held it down and none has worked since
+	trial     bool      // up again by its OPTIONS alone: one call shall try it
+	tried     bool      // that call is on its way, and down says so to the others
 }
 
 func newMachine(cfg *Config, probing bool, now time.Time) *machine {
@@ -53,6 +57,10 @@ func newMachine(cfg *Config, probing bool, now time.Time) *machine {
 	}
 	return m
 }
+
+// trialGap is how long others wait for the call that tries; then the next one may.
+// An INVITE that dies is silent for longer, but one that works may ring for longer.
+const trialGap = 3 * time.Second
 
 // together is how far apart the ends of calls may be that fell by one cause.
 const together = 2 * time.Second
@@ -67,6 +75,10 @@ func (m *machine) step(ev event, why string, hold time.Duration, now time.Time) 
 		m.rise(now, "answers OPTIONS ("+why+")")
 	case evCallAlive:
 		m.lastOK, m.fails, m.callFails, m.holds = now, 0, 0, 0
+		if m.tried {
+			m.downUntil = now
+		}
+		m.held, m.trial, m.tried = false, false, false
 		if m.state != tandem.HealthMisconfigured {
 			m.rise(now, "answers calls ("+why+")")
 		}
@@ -77,6 +89,7 @@ func (m *machine) step(ev event, why string, hold time.Duration, now time.Time) 
 	case evCallFailed, evCallLost:
 		m.callFails++
 		m.oks = 0
+		m.trial, m.tried = false, false
 		m.fall(m.callFails, "calls fail: "+why)
 		if m.state == tandem.HealthDown && m.callFails >= m.cfg.FailuresDown && !m.counted && now.Sub(m.fell) >= together {
 			times := m.holds
@@ -84,6 +97,7 @@ func (m *machine) step(ev event, why string, hold time.Duration, now time.Time) 
 				times--
 			}
 			if times >= 0 {
+				m.held = true
 				m.holdDown(now, min(m.cfg.CallHold<<min(times, 8), m.cfg.MaxCallHold))
 			}
 			m.holds++
@@ -99,6 +113,14 @@ func (m *machine) step(ev event, why string, hold time.Duration, now time.Time) 
 		}
 		m.state, m.reason = tandem.HealthDown, why
 		m.holdDown(now, min(hold, m.cfg.MaxRetryAfter))
+	case evTried:
+		if m.trial {
+			m.trial, m.tried = false, true
+			m.state, m.reason = tandem.HealthDown, "a call tries whether calls work again"
+			m.since = now
+			m.holdDown(now, trialGap)
+			return false // nothing is known yet
+		}
 	case evTick:
 		// Nobody asks an endpoint without OPTIONS how it is: when its time is
 		// over it may be tried again, last.
@@ -129,6 +151,7 @@ func (m *machine) rise(now time.Time, why string) {
 	default:
 		if m.callFails > 0 && m.state == tandem.HealthDown {
 			m.callFails = m.cfg.FailuresDown - 1 // one more failing call and it is down again
+			m.trial, m.tried = m.held, false
 		}
 		if m.oks++; m.oks >= m.cfg.SuccessesUp {
 			m.state, m.reason, m.oks = tandem.HealthUp, why, 0

@@ -47,6 +47,7 @@ type Monitor struct {
 	deps     Deps
 	draining atomic.Bool
 	health   atomic.Pointer[tandem.Health]
+	trials   atomic.Bool // any endpoint waits for a call to try it
 
 	mu     sync.Mutex
 	points []*point // in the order of trunks and endpoints
@@ -273,10 +274,13 @@ func (m *Monitor) jittered(every time.Duration) time.Duration {
 // publish makes the snapshot; mu is held.
 func (m *Monitor) publish() {
 	h := make(tandem.Health, 8)
+	trials := false
 	for _, p := range m.points {
+		trials = trials || p.m.trial
 		h[p.view.ID] = append(h[p.view.ID], p.health())
 	}
 	m.health.Store(&h)
+	m.trials.Store(trials)
 }
 
 func (p *point) health() tandem.EndpointHealth {
