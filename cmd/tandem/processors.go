@@ -8,10 +8,11 @@ import (
 )
 
 // processors follows who needs a processor of its own beside calls, on a single
-// CPU too; then the kernel shares it among threads. Media threads do while media
-// flows (1.5 us less a packet; see bench/media), pricing and delivery while a
-// batch is at work, and long requests of operators. All the time one more would cost a sixth more CPU: each
-// goroutine that becomes ready wakes another thread for it.
+// CPU too; then the kernel shares it among threads. Media threads do, for a waiting
+// one keeps its processor (1.5 us less a packet; see bench/media), pricing and
+// delivery while a batch is at work, and long requests of operators (ADR 0011).
+// One more all the time would cost a sixth more CPU: each goroutine that becomes
+// ready wakes another thread for it.
 type processors struct {
 	mu   sync.Mutex
 	base int // GOMAXPROCS without them

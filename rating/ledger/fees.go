@@ -26,7 +26,8 @@ func FeeID(account string, did tandem.E164, cycle time.Time) uuid.UUID {
 // TakeFees posts the subscription fees of the present cycle that are not posted
 // yet: of numbers that came since, and of all when a cycle has begun. Who
 // changes the plan within a cycle has paid for it already; a number that goes
-// keeps what it paid; of a cycle in which no node ran at all none is taken. It reports how many were posted. Only one may run at a time.
+// keeps what it paid; of a cycle in which no node ran at all none is taken. It
+// reports how many were posted. Only one may run at a time.
 func (l *Ledger) TakeFees(ctx context.Context) (posted int, err error) {
 	t, err := l.current()
 	if err != nil {
