@@ -142,12 +142,6 @@ func (t *Tariff) Number(did tandem.E164) *tandem.Number {
 	return &t.numbers[i]
 }
 
-// Bucket is that of a number of an account in the cycle of an instant.
-func (t *Tariff) Bucket(account string, did tandem.E164, at time.Time) tandem.Bucket {
-	b, _ := t.Buckets(account, did, at)
-	return b
-}
-
 // Buckets are those of a number of an account in the cycle of an instant and in the one after it.
 func (t *Tariff) Buckets(account string, did tandem.E164, at time.Time) (b, after tandem.Bucket) {
 	a := t.accounts[account]

@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -25,8 +23,6 @@ import (
 	"tandem/provisioning"
 	"tandem/provisioning/provtest"
 	"tandem/provisioning/store"
-	"tandem/rating"
-	"tandem/rating/deck"
 	"tandem/rating/ledger"
 	"tandem/rating/ledger/memstore"
 )
@@ -142,7 +138,6 @@ func (k killTx) Redraw(r tandem.Redraw) error {
 type rowFile struct {
 	path string
 	step func()
-	mu   sync.Mutex
 }
 
 type insertion struct {
@@ -151,8 +146,6 @@ type insertion struct {
 }
 
 func (f *rowFile) Insert(_ context.Context, token string, rows []tandem.CDR) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.step()
 	line, err := json.Marshal(insertion{token, rows})
 	if err != nil {
@@ -220,12 +213,10 @@ func orderRatePost(ctx context.Context, dir string, step func()) error {
 	}
 	defer plain.Close()
 	s := killStore{plain, step}
-	clock := func() time.Time { return rigNow }
-	l := ledger.New(s, clock, nil)
+	l := ledger.New(s, func() time.Time { return rigNow }, nil)
 	rows := &rowFile{path: filepath.Join(dir, "rows"), step: step}
 	reports := &provtest.Reports{}
-	svc := provisioning.NewService(provisioning.Deps{Store: s, Books: s, Decks: plain, Reports: func() provisioning.Reports { return reports }, Clock: clock,
-		Cycle: rating.CycleOn, Replay: replayRows, InsertRows: rows.Insert, ParseDeckCSV: deck.ParseCSV, ParseSheet: deck.ParseSheet, WriteDeckCSV: deck.WriteCSV, ValidateDeck: deck.Validate})
+	svc := rigService(s, reports, rows.Insert)
 
 	d, err := s.Update(ctx, func(now *tandem.Directory) (*tandem.Directory, error) { // the order
 		if len(now.Numbers) > 0 {
@@ -247,7 +238,7 @@ func orderRatePost(ctx context.Context, dir string, step func()) error {
 	if err == nil {
 		_, err = svc.Post(ctx, tandem.Posting{ID: uuid.NewSHA1(uuid.Nil, []byte("top-up")), At: rigNow, Account: "contoso", Kind: tandem.PostTopUp, Amount: killTopUp})
 	}
-	if err == nil && d.Decks[1].Version == 1 && d.Decks[0].Version == 1 { // a corrected deck
+	if err == nil && d.Decks[1].Version == 1 { // a corrected deck "out"
 		_, err = svc.ImportDeck(ctx, provisioning.DeckImport{Deck: "out", Name: "out.csv", File: []byte("prefix,destination,rate,initial_inc,next_inc\n1,US,0.0150,30,30\n")})
 		if step(); err == nil {
 			_, err = svc.ActivateDeck(ctx, "out", 0)
@@ -272,14 +263,15 @@ func recordRateDeliver(ctx context.Context, dir string, step func(), l *ledger.L
 	}
 	defer j.Close()
 	known := map[tandem.CorrelationID]bool{}
-	for f, err := range facts(ctx, j.Read(1)) {
+	for f, err := range facts(j.Read(1)) {
 		if err != nil {
 			return err
 		}
 		known[f.Call.Correlation] = true
 	}
-	for n, did := range []tandem.E164{"+14255550101", "+14255550102", "+14255550102"} { // 380 s each; 600 s are free of the second number
-		call := killCall(n, did)
+	numbers := rigDirectory().Numbers
+	for n, i := range []int{0, 1, 1} { // 380 s each; 600 s are free of the second number
+		call := killCall(n, &numbers[i])
 		if known[call.Correlation] { // by a former process; the journal ended it if that was cut
 			continue
 		}
@@ -320,29 +312,22 @@ func recordRateDeliver(ctx context.Context, dir string, step func(), l *ledger.L
 	return err
 }
 
-func killCall(n int, did tandem.E164) *tandem.CallRecord {
+func killCall(n int, number *tandem.Number) *tandem.CallRecord {
 	at := time.Date(2026, 11, 10, 15, 10*n, 0, 0, time.UTC)
-	leg := tandem.LegRecord{Technology: tandem.OperatorConnect, From: string(did), To: "+12065550123", SetupTime: at}
+	leg := tandem.LegRecord{Technology: tandem.OperatorConnect, From: string(number.DID), To: "+12065550123", SetupTime: at}
 	out := leg
 	out.Technology, out.Outcome = tandem.Phone, tandem.OutcomeAnswered
-	return &tandem.CallRecord{Correlation: uuid.NewSHA1(uuid.Nil, fmt.Append(nil, "kill ", n)), Node: "n1", Direction: tandem.Outbound, Account: "contoso", DID: did,
-		UserType: tandem.StandardUser, Plan: planOfRig(did), From: string(did), To: "+12065550123", Legs: []tandem.LegRecord{leg, out}}
-}
-
-func planOfRig(did tandem.E164) tandem.PlanKind {
-	if did == "+14255550102" {
-		return tandem.Unlimited
-	}
-	return tandem.Metered
+	return &tandem.CallRecord{Correlation: uuid.NewSHA1(uuid.Nil, fmt.Append(nil, "kill ", n)), Node: "n1", Direction: tandem.Outbound, Account: number.Account, DID: number.DID,
+		UserType: number.UserType, Plan: number.Plan, From: string(number.DID), To: "+12065550123", Legs: []tandem.LegRecord{leg, out}}
 }
 
 // facts reads what a journal holds now.
-func facts(ctx context.Context, r *journal.Reader) func(func(tandem.JournalFact, error) bool) {
+func facts(r *journal.Reader) func(func(tandem.JournalFact, error) bool) {
 	return func(yield func(tandem.JournalFact, error) bool) {
 		defer r.Close()
 		for {
 			f, ok, err := r.TryNext()
-			if errors.Is(err, io.EOF) || err == nil && !ok {
+			if err == nil && !ok {
 				return
 			}
 			if !yield(f, err) || err != nil {
@@ -376,7 +361,7 @@ func journalAgrees(t *testing.T, dir string) (problems []string) {
 	want := map[uuid.UUID]tandem.Charge{}
 	var owed tandem.Amount
 	var free int64
-	for f, err := range facts(ctx, j.Read(1)) {
+	for f, err := range facts(j.Read(1)) {
 		fatal(err)
 		rows := cdr.Assembler{}.Rows(f)
 		fatal(second.Price(ctx, rows))

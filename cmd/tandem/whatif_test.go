@@ -39,14 +39,25 @@ func newBooksRig(t *testing.T) *booksRig {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	r := &booksRig{store: s, ledger: ledger.New(s, func() time.Time { return rigNow }, nil), reports: &provtest.Reports{}}
-	deps := provisioning.Deps{Store: s, Books: s, Decks: s, Reports: func() provisioning.Reports { return r.reports }, Clock: func() time.Time { return rigNow },
-		Cycle: rating.CycleOn, Replay: replayRows, InsertRows: r.insert, ParseDeckCSV: deck.ParseCSV, ParseSheet: deck.ParseSheet, WriteDeckCSV: deck.WriteCSV, ValidateDeck: deck.Validate}
-	r.svc = provisioning.NewService(deps)
+	r.svc = rigService(s, r.reports, r.insert)
 	if _, err := s.Update(ctx, func(*tandem.Directory) (*tandem.Directory, error) { return rigDirectory(), nil }); err != nil {
 		t.Fatal(err)
 	}
 	r.follow(t)
 	return r
+}
+
+// rigStore is what the operations need of a store.
+type rigStore interface {
+	provisioning.Store
+	provisioning.Books
+	provisioning.DeckStore
+}
+
+// rigService makes the operations over a store and reports that insert writes to.
+func rigService(s rigStore, reports *provtest.Reports, insert func(context.Context, string, []tandem.CDR) error) *provisioning.Service {
+	return provisioning.NewService(provisioning.Deps{Store: s, Books: s, Decks: s, Reports: func() provisioning.Reports { return reports }, Clock: func() time.Time { return rigNow },
+		Cycle: rating.CycleOn, Replay: replayRows, InsertRows: insert, ParseDeckCSV: deck.ParseCSV, ParseSheet: deck.ParseSheet, WriteDeckCSV: deck.WriteCSV, ValidateDeck: deck.Validate})
 }
 
 // rigDirectory is one account with a number on each plan, at 0.0125 a minute and ten free ones.

@@ -50,13 +50,22 @@ func newCall(t testing.TB, a, b tandem.MediaProfile) *Exchange {
 	return x
 }
 
-var refusedMedia = regexp.MustCompile(`m=\S+ 0 \S+ \S+`)
+var (
+	otherMedia   = regexp.MustCompile(`m=(?:[^a]|a[^u])\S* 0 \S+ \S+`)
+	refusedAudio = regexp.MustCompile(`m=audio 0 \S+ \S+`)
+)
 
 // onlyAudio makes lines palatable that a strict parser refuses though they are
 // right: refused ones of media or protocols that it does not know (image is
 // missing), and the offerer's own spelling of the protocol, which an answer repeats.
 func onlyAudio(body []byte) []byte {
-	body = refusedMedia.ReplaceAll(body, []byte("m=text 0 RTP/AVP 0"))
+	body = otherMedia.ReplaceAll(body, []byte("m=text 0 RTP/AVP 0"))
+	body = refusedAudio.ReplaceAllFunc(body, func(line []byte) []byte {
+		if protocol.Match(line) {
+			return line
+		}
+		return []byte("m=text 0 RTP/AVP 0")
+	})
 	return protocol.ReplaceAllFunc(body, bytes.ToUpper)
 }
 

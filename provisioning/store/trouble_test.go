@@ -2,24 +2,20 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/google/uuid"
 
 	"tandem"
+	"tandem/provisioning/store/storetest"
 )
 
-// troubleEntry is the entry of the n-th leg: 0.01 each.
+// troubleEntry is the entry of the n-th leg: 0.01 each, on half a page.
 func troubleEntry(n int) tandem.LedgerEntry {
-	var name [8]byte
-	binary.BigEndian.PutUint64(name[:], uint64(n))
-	return tandem.LedgerEntry{Leg: uuid.NewSHA1(uuid.Nil, name[:]), Pos: tandem.JournalPos(n), At: time.Date(2026, 11, 3, 4, 5, 6, 0, time.UTC), Account: "contoso", DID: "+14255550100",
-		Charge: tandem.Charge{Amount: 10_000, Currency: "USD", BilledS: 60, ChargedS: 60, Explanation: strings.Repeat("x", 2000)}}
+	e := storetest.Entry(n, 10_000, 0)
+	e.Charge.Explanation = strings.Repeat("x", 2000)
+	return e
 }
 
 // TestBooksInTrouble: a store that is locked by another program, or full, takes

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -25,25 +24,21 @@ func (b *books) Notice(e tandem.UsageEvent) (fresh bool, err error) {
 
 // Buckets implements provisioning.Books.
 func (s *Store) Buckets(ctx context.Context, account string, cycle time.Time) (map[tandem.E164]int64, error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT did, used_s FROM ledger_bucket WHERE account = ? AND cycle = ?", account, micros(cycle))
-	if err != nil {
-		return nil, describe(s.path, err)
-	}
-	return scanSeconds(s, rows)
+	return s.secondsByNumber(ctx, "SELECT did, used_s FROM ledger_bucket WHERE account = ? AND cycle = ?", account, micros(cycle))
 }
 
 // Charged implements provisioning.Books.
 func (s *Store) Charged(ctx context.Context, account string, from, to time.Time) (map[tandem.E164]int64, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT e.did, sum(e.charged_s) FROM ledger_posting p JOIN ledger_entry e ON e.leg = p.leg
+	return s.secondsByNumber(ctx, `SELECT e.did, sum(e.charged_s) FROM ledger_posting p JOIN ledger_entry e ON e.leg = p.leg
 		WHERE p.customer = ? AND p.kind = ? AND p.at >= ? AND p.at < ? GROUP BY 1`, customerPrefix+account, string(tandem.PostCharge), micros(from), micros(to))
+}
+
+// secondsByNumber runs a query for numbers and seconds.
+func (s *Store) secondsByNumber(ctx context.Context, query string, args ...any) (map[tandem.E164]int64, error) {
+	rows, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, describe(s.path, err)
 	}
-	return scanSeconds(s, rows)
-}
-
-// scanSeconds reads seconds by number.
-func scanSeconds(s *Store, rows *sql.Rows) (map[tandem.E164]int64, error) {
 	defer rows.Close()
 	out := map[tandem.E164]int64{}
 	for rows.Next() {
