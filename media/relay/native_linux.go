@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"sync"
 	"time"
 	"unsafe"
@@ -32,7 +31,8 @@ type native struct {
 	all     []*rawPort
 }
 
-// thread is one media thread: its own epoll set, one buffer, no allocation.
+// thread is one media thread, by the thread that its goroutine keeps busy: its own
+// epoll set, one buffer, no allocation.
 type thread struct {
 	pool   *Pool
 	epoll  int
@@ -87,9 +87,12 @@ func (t *thread) close() {
 
 // run is the loop. Each turn handles one packet of every ready port, so that a
 // flooded port can't starve the others.
+//
+// The goroutine is not locked to its thread: it keeps the thread anyway as long as
+// its waits are raw (see wait), and the runtime's monitor, which interrupts it 100
+// times a second, then costs one pass of the scheduler instead of handing the
+// processor to another thread and back.
 func (t *thread) run() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	for {
 		n := t.wait()
 		t.warm(n)
@@ -118,8 +121,7 @@ func (t *thread) run() {
 // saves the garbage collector from waiting for ever: its preemption signal ends
 // the wait (EINTR), and the next call of wait sees the request at its entry,
 // where every function that may be preempted looks. Hence noinline: this call is
-// the yield point of the loop. runtime.Gosched would be one too, but on a locked
-// thread it hands the processor to another thread and back, each turn.
+// the yield point of the loop.
 //
 //go:noinline
 func (t *thread) wait() int {
