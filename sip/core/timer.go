@@ -33,7 +33,6 @@ type timed interface {
 // timer is embedded in its owner, so that setting one allocates nothing.
 type timer struct {
 	at    time.Duration // on the core's clock
-	seq   uint64        // order of setting, so that equal instants fire in a fixed order
 	pos   int           // 1 + index in the heap, 0 = not set
 	kind  timerKind
 	owner timed
@@ -41,24 +40,35 @@ type timer struct {
 
 func (t *timer) active() bool { return t.pos > 0 }
 
-// timerQueue is a binary heap of timers by (at, seq).
+// timerQueue is a heap of timers by instant and order of setting, so that equal
+// instants fire in a fixed order. The keys stand in the heap itself: to look for
+// them in the timers would be a wait for memory at each step, for the ten thousand
+// timers of a busy node lie in as many calls.
 type timerQueue struct {
-	heap []*timer
+	heap []timerSlot
 	seq  uint64
+}
+
+// timerSlot is a node of the heap.
+type timerSlot struct {
+	at    time.Duration
+	seq   uint64
+	timer *timer
+}
+
+func (s *timerSlot) before(o *timerSlot) bool {
+	return s.at < o.at || s.at == o.at && s.seq < o.seq
 }
 
 // set (re)arms t.
 func (q *timerQueue) set(t *timer, at time.Duration, kind timerKind, owner timed) {
 	q.seq++
-	t.at, t.seq, t.kind, t.owner = at, q.seq, kind, owner
+	t.at, t.kind, t.owner = at, kind, owner
 	if t.pos == 0 {
-		q.heap = append(q.heap, t)
+		q.heap = append(q.heap, timerSlot{})
 		t.pos = len(q.heap)
-		q.up(t.pos - 1)
-		return
 	}
-	q.up(t.pos - 1)
-	q.down(t.pos - 1)
+	q.place(t.pos-1, timerSlot{at, q.seq, t})
 }
 
 // stop disarms t; stopping one that is not set does nothing.
@@ -67,13 +77,12 @@ func (q *timerQueue) stop(t *timer) {
 		return
 	}
 	i, last := t.pos-1, len(q.heap)-1
-	q.swap(i, last)
-	q.heap[last] = nil
+	moved := q.heap[last]
+	q.heap[last] = timerSlot{}
 	q.heap = q.heap[:last]
 	t.pos = 0
 	if i < last {
-		q.up(i)
-		q.down(i)
+		q.place(i, moved)
 	}
 }
 
@@ -82,45 +91,39 @@ func (q *timerQueue) due(now time.Duration) *timer {
 	if len(q.heap) == 0 || q.heap[0].at > now {
 		return nil
 	}
-	t := q.heap[0]
+	t := q.heap[0].timer
 	q.stop(t)
 	return t
 }
 
-func (q *timerQueue) less(i, j int) bool {
-	a, b := q.heap[i], q.heap[j]
-	return a.at < b.at || a.at == b.at && a.seq < b.seq
-}
-
-func (q *timerQueue) swap(i, j int) {
-	q.heap[i], q.heap[j] = q.heap[j], q.heap[i]
-	q.heap[i].pos, q.heap[j].pos = i+1, j+1
-}
-
-func (q *timerQueue) up(i int) {
+// place puts s where it belongs, beginning with the free node i.
+func (q *timerQueue) place(i int, s timerSlot) {
 	for i > 0 {
 		parent := (i - 1) / 2
-		if !q.less(i, parent) {
-			return
+		if !s.before(&q.heap[parent]) {
+			break
 		}
-		q.swap(i, parent)
+		q.put(i, q.heap[parent])
 		i = parent
 	}
-}
-
-func (q *timerQueue) down(i int) {
 	for {
 		child := 2*i + 1
 		if child >= len(q.heap) {
-			return
+			break
 		}
-		if child+1 < len(q.heap) && q.less(child+1, child) {
+		if child+1 < len(q.heap) && q.heap[child+1].before(&q.heap[child]) {
 			child++
 		}
-		if !q.less(child, i) {
-			return
+		if !q.heap[child].before(&s) {
+			break
 		}
-		q.swap(i, child)
+		q.put(i, q.heap[child])
 		i = child
 	}
+	q.put(i, s)
+}
+
+func (q *timerQueue) put(i int, s timerSlot) {
+	q.heap[i] = s
+	s.timer.pos = i + 1
 }
