@@ -53,7 +53,7 @@ func NewExchange(random io.Reader, a Party) (*Exchange, error) {
 	return x, x.SetParty(tandem.SideA, a)
 }
 
-// SetParty (re)sets a side for a new dialog: keys, session id and everything
+// SetParty (re)sets a side for a new dialog: key, session id and everything
 // negotiated with it are new, an open offer is forgotten. The other side stays as it was.
 func (x *Exchange) SetParty(which tandem.Side, p Party) error {
 	x.Rollback()
@@ -62,15 +62,20 @@ func (x *Exchange) SetParty(which tandem.Side, p Party) error {
 	if _, err := io.ReadFull(x.random, id[:]); err != nil {
 		return fmt.Errorf("draw SDP session id: %w", err)
 	}
-	key, err := srtp.NewKey(srtp.AESCM80, x.random)
-	if err != nil {
-		return err
-	}
 	x.sides[which] = side{
 		Party: p, session: binary.BigEndian.Uint64(id[:]) >> 2, // RFC 3264 5: below 2^62
-		terms: terms{key: key, tag: 1, wish: SendRecv, said: SendRecv},
+		terms: terms{tag: 1, wish: SendRecv, said: SendRecv},
 	}
 	return nil
+}
+
+// drawKey gives a side our key towards it, the first time that one is needed.
+// It must come before an offer notes what a rollback gives back.
+func (x *Exchange) drawKey(s *side) (err error) {
+	if s.key == (srtp.Key{}) {
+		s.key, err = srtp.NewKey(srtp.AESCM80, x.random)
+	}
+	return err
 }
 
 // Move gives a side another local address before anything was said to it.
@@ -107,8 +112,19 @@ func (x *Exchange) Offer(from tandem.Side, body []byte) ([]byte, error) {
 	if err := usable(&m, s.Address); err != nil {
 		return nil, err
 	}
+	if protected.on {
+		if err := x.drawKey(s); err != nil {
+			return nil, err
+		}
+	}
+	secure := t.offersSRTP()
+	if secure {
+		if err := x.drawKey(t); err != nil {
+			return nil, err
+		}
+	}
 	o := &offer{
-		from: from, to: from.Other(), media: m, index: index, lines: slots(d), crypto: protected,
+		from: from, to: from.Other(), media: m, index: index, lines: slots(d), crypto: protected, secure: secure,
 		key: s.key, asked: offerDirection(m.Direction, t.Profile.Teams), before: [2]terms{x.sides[0].terms, x.sides[1].terms},
 	}
 	if o.offered = m.keepFormats(nil); len(o.offered) == 0 {
@@ -134,9 +150,13 @@ func (x *Exchange) answerKey(s *side, m *Media, p secured) (srtp.Key, error) {
 	return s.key, nil
 }
 
+// offersSRTP tells how the side's offers are to be protected.
+func (s *side) offersSRTP() bool {
+	return s.Profile.SRTP == tandem.SRTPRequired || s.Profile.SRTP == tandem.SRTPOptional && s.agreed && s.crypto.on
+}
+
 // propose opens an offer to t and writes it.
 func (x *Exchange) propose(o *offer, t *side) []byte {
-	o.secure = t.Profile.SRTP == tandem.SRTPRequired || t.Profile.SRTP == tandem.SRTPOptional && t.agreed && t.crypto.on
 	o.mux = t.agreed && t.mux
 	x.open = o
 	lines, audio := o.lineUp()
@@ -243,7 +263,13 @@ func (x *Exchange) Reoffer(to tandem.Side) ([]byte, error) {
 	default:
 		m = defaultAudio()
 	}
-	o := &offer{ours: true, to: to, media: m, asked: offerDirection(s.wish, t.Profile.Teams),
+	secure := t.offersSRTP()
+	if secure {
+		if err := x.drawKey(t); err != nil {
+			return nil, err
+		}
+	}
+	o := &offer{ours: true, to: to, media: m, secure: secure, asked: offerDirection(s.wish, t.Profile.Teams),
 		offered: m.keepFormats(nil), before: [2]terms{x.sides[0].terms, x.sides[1].terms}}
 	return x.propose(o, t), nil
 }
