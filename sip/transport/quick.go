@@ -27,7 +27,7 @@ type block struct {
 	length      gosip.ContentLengthHeader
 	has         uint16 // bits of the fields that are taken
 	used        int
-	params      [10]gosip.HeaderKV
+	params      [6]gosip.HeaderKV // the first ones; most messages have no more
 }
 
 // Bits of block.has.
@@ -80,6 +80,10 @@ func (p *parser) quick(head []byte) gosip.Message {
 			m.AppendHeader(h)
 			continue
 		}
+		if p.untyped(name) {
+			m.AppendHeader(gosip.NewHeader(strings.TrimSpace(name), strings.TrimSpace(value)))
+			continue
+		}
 		// What is not plain goes through the table of the slow way.
 		at := len(text) - len(rest) - len(line) - 2
 		var err error
@@ -90,6 +94,27 @@ func (p *parser) quick(head []byte) gosip.Message {
 			m.AppendHeader(h)
 		}
 	}
+}
+
+// untyped reports that the table of the slow way has no parser for a header, nor
+// another name.
+func (p *parser) untyped(name string) bool {
+	var low [32]byte
+	if len(name) > len(low) {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if c >= 0x80 {
+			return false
+		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		low[i] = c
+	}
+	_, known := p.table[string(low[:len(name)])]
+	return !known
 }
 
 // cutLine takes a line that ends in CRLF and holds no other CR or LF.
@@ -370,28 +395,31 @@ func plainHostPort(s string) (host string, port int, ok bool) {
 	return host, 0, true
 }
 
-// plainParams reads "name[=value];..." into the block's own row.
+// maxParams is how many parameters a plain header has at most.
+const maxParams = 10
+
+// plainParams reads "name[=value];..." into the block's own row while it has room.
 func (b *block) plainParams(s string, into *gosip.HeaderParams) bool {
-	first := b.used
+	row := b.params[b.used:b.used]
 	for more := true; more; {
 		var one string
 		one, s, more = strings.Cut(s, ";")
 		name, value, _ := strings.Cut(one, "=")
-		if name == "" || !plain(name, isParam) || !plain(value, isParam) || b.used == len(b.params) {
+		if name == "" || !plain(name, isParam) || !plain(value, isParam) || len(row) == maxParams {
 			return false
 		}
 		if value == "" && len(one) > len(name) { // "name=": sipgo's readers differ
 			return false
 		}
-		for _, kv := range b.params[first:b.used] {
+		for _, kv := range row {
 			if kv.K == name {
 				return false
 			}
 		}
-		b.params[b.used] = gosip.HeaderKV{K: name, V: value}
-		b.used++
+		row = append(row, gosip.HeaderKV{K: name, V: value})
 	}
-	*into = b.params[first:b.used:b.used]
+	b.used = min(b.used+len(row), len(b.params))
+	*into = row[:len(row):len(row)]
 	return true
 }
 

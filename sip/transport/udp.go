@@ -91,6 +91,11 @@ func (t *Transport) sendUDP(o outgoing) {
 		t.writeUDP(o, o.to.Addr.Unmap())
 		return
 	}
+	t.resolveUDP(o)
+}
+
+// resolveUDP is sendUDP to a name.
+func (t *Transport) resolveUDP(o outgoing) {
 	trunk := t.sources.Load().byID[o.to.Trunk]
 	if trunk == nil {
 		t.fail(o.ref, noTrunk(o.to.Trunk))
