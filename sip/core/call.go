@@ -91,7 +91,7 @@ func (c *Core) newCall(in *inbound, view *TrunkView) *Call {
 	c.busy = call
 	call.rec.Correlation = c.newCorrelation()
 	call.rec.Node = c.cfg.Node
-	call.rec.Legs = make([]tandem.LegRecord, 1, 3)
+	call.rec.Legs = make([]tandem.LegRecord, 1, 2) // most calls are answered at the first attempt
 	c.newLeg(&call.a, call, tandem.SideA, view)
 	call.a.rec = 0
 	return call

@@ -27,7 +27,7 @@ func (e *Engine) Stats() Stats {
 		BarrierAlarms: e.count.barrierAlarms.Load(), Panics: e.count.panics.Load()}
 	for _, s := range e.shards {
 		st.Waiting += s.box.len()
-		c := s.stats.Load()
+		c := s.published()
 		st.Core.Calls += c.Calls
 		st.Core.Legs += c.Legs
 		st.Core.ClientTx += c.ClientTx

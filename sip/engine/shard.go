@@ -3,6 +3,7 @@ package engine
 import (
 	"hash/maphash"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,8 +23,10 @@ type shard struct {
 	seen   seenInvites
 
 	waiting atomic.Bool // messages wait for the journal
-	stats   atomic.Pointer[core.Stats]
 	ended   chan struct{}
+
+	statsMu sync.Mutex
+	stats   core.Stats // as of the last turn, for others
 }
 
 // callCore is what a shard drives: *core.Core, or a scripted one in tests.
@@ -52,7 +55,6 @@ func newShard(e *Engine, number uint16) *shard {
 		cfg.MaxCalls = (e.cfg.MaxCalls + e.cfg.Shards - 1) / e.cfg.Shards
 	}
 	s.core = e.newCore(cfg, core.Deps{Router: e.deps.Router, Credit: e.deps.Credit, Media: e.deps.Media, Output: &s.out, Random: e.deps.Random(number)})
-	s.stats.Store(&core.Stats{})
 	return s
 }
 
@@ -85,9 +87,7 @@ func (s *shard) run() {
 		if s.box.len() > 0 {
 			continue
 		}
-		if stats := s.core.Stats(); stats != *s.stats.Load() {
-			s.stats.Store(&stats)
-		}
+		s.publish()
 		timer.Reset(s.pause())
 		select {
 		case <-s.box.wake:
@@ -95,6 +95,21 @@ func (s *shard) run() {
 		case <-s.e.quit:
 		}
 	}
+}
+
+// publish shows the core's counters to others.
+func (s *shard) publish() {
+	stats := s.core.Stats()
+	s.statsMu.Lock()
+	s.stats = stats
+	s.statsMu.Unlock()
+}
+
+// published are the counters as of the last turn.
+func (s *shard) published() core.Stats {
+	s.statsMu.Lock()
+	defer s.statsMu.Unlock()
+	return s.stats
 }
 
 // handle runs one turn.
