@@ -55,10 +55,16 @@ type Sender interface {
 	Send(to Target, ref SendRef, msg []byte)
 }
 
+// Lease is the memory of a received message: start line and headers, not the texts
+// and the body, which may be kept. Who needs the message no longer may give it
+// back, once, so that the next message finds memory that is still near.
+type Lease interface{ Return() }
+
 // Handler is what transports call, in wire order per socket or connection. It
-// must not block. Messages are given away: the handler owns them.
+// must not block. Messages are given away: the handler owns them. lease is nil
+// when there is nothing to give back.
 type Handler interface {
-	Receive(flow Flow, msg sip.Message, at time.Time)
+	Receive(flow Flow, msg sip.Message, lease Lease, at time.Time)
 	SentOn(ref SendRef, conn ConnID, at time.Time)
 	SendFailed(ref SendRef, err error, at time.Time)
 	ConnClosed(conn ConnID, at time.Time)

@@ -68,33 +68,37 @@ func secureRandom(uint16) func() uint64 {
 }
 
 // Receive implements sip.Handler.
-func (e *Engine) Receive(flow sip.Flow, msg gosip.Message, at time.Time) {
+func (e *Engine) Receive(flow sip.Flow, msg gosip.Message, lease sip.Lease, at time.Time) {
 	switch m := msg.(type) {
 	case *gosip.Response:
 		if trunk.IsOurs(m) {
 			e.deps.Health.Response(flow, m, at)
 			return
 		}
-		e.post(flow, m, m.CallID().Value(), classAnswer, at)
+		e.post(flow, m, lease, m.CallID().Value(), classAnswer, at)
 	case *gosip.Request:
 		class := classify(m)
 		if class == classOptions {
 			e.deps.Health.Request(flow, m, at)
 			return
 		}
-		e.post(flow, m, m.CallID().Value(), class, at)
+		e.post(flow, m, lease, m.CallID().Value(), class, at)
 	}
 }
 
-func (e *Engine) post(flow sip.Flow, msg gosip.Message, callID string, class class, at time.Time) {
+func (e *Engine) post(flow sip.Flow, msg gosip.Message, lease sip.Lease, callID string, class class, at time.Time) {
 	s := e.shards[core.ShardOf(callID, len(e.shards))]
-	if s.box.put(item{event: core.Event{Kind: core.EventMessage, At: at, Flow: flow, Msg: msg}}, class) {
-		if class == classNewCall || class == classEmergency {
-			s.seen.add(msg)
-		}
+	var mark uint64
+	if class == classNewCall || class == classEmergency {
+		mark = s.seen.of(msg) // before the shard has the message, and may have given it back
+	}
+	if !s.box.put(item{event: core.Event{Kind: core.EventMessage, At: at, Flow: flow, Msg: msg}, lease: lease}, class) {
+		e.refuse(s, flow, msg, class)
 		return
 	}
-	e.refuse(s, flow, msg, class)
+	if mark != 0 {
+		s.seen.add(mark)
+	}
 }
 
 // SentOn implements sip.Handler.

@@ -161,7 +161,7 @@ func TestMessagesOfOneCallKeepTheirOrderOnTheirShard(t *testing.T) {
 		for _, id := range []string{"x", "y", "td0001-00000000000000000000000000000000"} {
 			m := message(t, "INVITE", id, "+14255550100", "")
 			m.CSeq().SeqNo = uint32(i)
-			r.Receive(flow, m, time.Now())
+			r.Receive(flow, m, nil, time.Now())
 		}
 	}
 	r.sync()
@@ -187,12 +187,12 @@ func TestMessagesOfOneCallKeepTheirOrderOnTheirShard(t *testing.T) {
 
 func TestOptionsAndProbesGoToHealth(t *testing.T) {
 	r := newRig(t, nil, nil)
-	r.Receive(flow, message(t, "OPTIONS", "o", "x", ""), time.Now())
+	r.Receive(flow, message(t, "OPTIONS", "o", "x", ""), nil, time.Now())
 	res, err := gosip.ParseMessage([]byte("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKtdopt1.ff\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:b>;tag=2\r\nCall-ID: z\r\nCSeq: 1 OPTIONS\r\n\r\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Receive(flow, res, time.Now())
+	r.Receive(flow, res, nil, time.Now())
 	r.SendFailed(sip.SendRef{Shard: trunk.Shard, Tx: 1}, errors.New("x"), time.Now())
 	r.ConnClosed(9, time.Now())
 	r.SendFailed(sip.SendRef{Shard: 99, Tx: 1}, errors.New("x"), time.Now()) // of a shard that is not there
@@ -205,7 +205,7 @@ func TestOptionsAndProbesGoToHealth(t *testing.T) {
 			t.Errorf("shard %d saw %v", c.shard, c.events)
 		}
 	}
-	r.Receive(flow, message(t, "OPTIONS", "o", "x", "tag"), time.Now()) // in a dialog: the call's
+	r.Receive(flow, message(t, "OPTIONS", "o", "x", "tag"), nil, time.Now()) // in a dialog: the call's
 	r.sync()
 	if r.health.requests.Load() != 1 {
 		t.Error("an in-dialog OPTIONS went to trunk health")
@@ -230,14 +230,14 @@ func oneShard(c *Config) { c.Shards = 1 }
 func TestMessagesWaitForTheFactsOfTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, oneShard, recordAndSend)
-		r.Receive(flow, message(t, "INVITE", "a", "1", ""), time.Now())
+		r.Receive(flow, message(t, "INVITE", "a", "1", ""), nil, time.Now())
 		synctest.Wait()
 		if got := r.wire.all(); len(got) != 2 {
 			t.Fatalf("without a fact nothing waits: %v", got)
 		}
-		r.Receive(flow, message(t, "INVITE", "f1", "1", ""), time.Now())
-		r.Receive(flow, message(t, "INVITE", "b", "1", ""), time.Now())
-		r.Receive(flow, message(t, "INVITE", "f2", "1", ""), time.Now())
+		r.Receive(flow, message(t, "INVITE", "f1", "1", ""), nil, time.Now())
+		r.Receive(flow, message(t, "INVITE", "b", "1", ""), nil, time.Now())
+		r.Receive(flow, message(t, "INVITE", "f2", "1", ""), nil, time.Now())
 		synctest.Wait()
 		if got := r.wire.all(); len(got) != 2 {
 			t.Fatalf("messages left before their fact: %v", got)
@@ -263,7 +263,7 @@ func TestAHangingJournalDelaysOneTurnOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, oneShard, recordAndSend)
 		begin := time.Now()
-		r.Receive(flow, message(t, "INVITE", "f1", "1", ""), begin)
+		r.Receive(flow, message(t, "INVITE", "f1", "1", ""), nil, begin)
 		synctest.Wait()
 		time.Sleep(199 * time.Millisecond) // virtual
 		synctest.Wait()
@@ -275,13 +275,13 @@ func TestAHangingJournalDelaysOneTurnOnly(t *testing.T) {
 		if len(r.wire.all()) != 2 || r.Stats().BarrierAlarms != 1 {
 			t.Fatalf("after the limit: %v, %d alarms", r.wire.all(), r.Stats().BarrierAlarms)
 		}
-		r.Receive(flow, message(t, "INVITE", "f2", "1", ""), time.Now())
+		r.Receive(flow, message(t, "INVITE", "f2", "1", ""), nil, time.Now())
 		synctest.Wait()
 		if len(r.wire.all()) != 4 {
 			t.Fatal("the second turn waited for a journal known to hang")
 		}
 		r.journal.written(2) // it recovers
-		r.Receive(flow, message(t, "INVITE", "f3", "1", ""), time.Now())
+		r.Receive(flow, message(t, "INVITE", "f3", "1", ""), nil, time.Now())
 		synctest.Wait()
 		if len(r.wire.all()) != 4 {
 			t.Fatal("after recovery messages must wait again")
@@ -292,7 +292,7 @@ func TestAHangingJournalDelaysOneTurnOnly(t *testing.T) {
 			t.Fatal("not released")
 		}
 		r.journal.refuse = true
-		r.Receive(flow, message(t, "INVITE", "f4", "1", ""), time.Now())
+		r.Receive(flow, message(t, "INVITE", "f4", "1", ""), nil, time.Now())
 		synctest.Wait()
 		if len(r.wire.all()) != 8 || r.Stats().LostFacts != 1 {
 			t.Fatal("a fact that the journal refused holds nothing and is counted")
@@ -304,7 +304,7 @@ func TestAHangingJournalDelaysOneTurnOnly(t *testing.T) {
 func TestTimersRunWhenDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, oneShard, func(c *scripted, ev core.Event) { c.next = ev.At.Add(30 * time.Second) })
-		r.Receive(flow, message(t, "INVITE", "a", "1", ""), time.Now())
+		r.Receive(flow, message(t, "INVITE", "a", "1", ""), nil, time.Now())
 		time.Sleep(29 * time.Second)
 		synctest.Wait()
 		if r.cores[0].ticks.Load() != 0 {
@@ -325,15 +325,15 @@ func TestAFullMailboxRefusesNewCallsFirst(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Shards, c.Mailbox = 1, 16 }, func(*scripted, core.Event) { entered <- struct{}{}; <-block })
 	open := func() { once.Do(func() { close(block) }) }
 	defer open()
-	r.Receive(flow, message(t, "INVITE", "first", "1", ""), time.Now())
+	r.Receive(flow, message(t, "INVITE", "first", "1", ""), nil, time.Now())
 	<-entered // the shard sits in the first one
 	for i := range 12 {
-		r.Receive(flow, message(t, "INVITE", fmt.Sprint("call", i), "1", ""), time.Now())
+		r.Receive(flow, message(t, "INVITE", fmt.Sprint("call", i), "1", ""), nil, time.Now())
 	}
 	if r.Stats().Refused != 0 {
 		t.Fatal("refused below three quarters")
 	}
-	r.Receive(flow, message(t, "INVITE", "late", "1", ""), time.Now())
+	r.Receive(flow, message(t, "INVITE", "late", "1", ""), nil, time.Now())
 	got := r.wire.all()
 	if len(got) != 1 || got[0][:11] != "SIP/2.0 503" || !strings.Contains(got[0], "Retry-After: 2\r\n") {
 		t.Fatalf("answer %q", got)
@@ -341,13 +341,13 @@ func TestAFullMailboxRefusesNewCallsFirst(t *testing.T) {
 	if to := r.wire.to[0]; to.Port != 5070 || to.Addr != flow.Source.Addr() {
 		t.Errorf("503 goes to %+v, want the Via's port (RFC 3261 18.2.2)", to)
 	}
-	r.Receive(flow, message(t, "INVITE", "call3", "1", ""), time.Now())
+	r.Receive(flow, message(t, "INVITE", "call3", "1", ""), nil, time.Now())
 	if r.Stats().Refused != 1 || r.Stats().Dropped != 1 {
 		t.Fatal("a retransmission of an INVITE in the mailbox must be dropped, not refused")
 	}
-	r.Receive(flow, message(t, "INVITE", "sos", "911", ""), time.Now())
-	r.Receive(flow, message(t, "BYE", "call1", "1", "t"), time.Now())
-	r.Receive(flow, message(t, "CANCEL", "call2", "1", ""), time.Now())
+	r.Receive(flow, message(t, "INVITE", "sos", "911", ""), nil, time.Now())
+	r.Receive(flow, message(t, "BYE", "call1", "1", "t"), nil, time.Now())
+	r.Receive(flow, message(t, "CANCEL", "call2", "1", ""), nil, time.Now())
 	r.SendFailed(sip.SendRef{Tx: 1}, errors.New("x"), time.Now())
 	if st := r.Stats(); st.Waiting != 16 || st.Refused != 1 {
 		t.Fatalf("emergency, BYE, CANCEL and own news must find room: %+v", st)
@@ -365,8 +365,8 @@ func TestAPanicCostsOneEvent(t *testing.T) {
 			panic("boom")
 		}
 	})
-	r.Receive(flow, message(t, "INVITE", "bad", "1", ""), time.Now())
-	r.Receive(flow, message(t, "INVITE", "good", "1", ""), time.Now())
+	r.Receive(flow, message(t, "INVITE", "bad", "1", ""), nil, time.Now())
+	r.Receive(flow, message(t, "INVITE", "good", "1", ""), nil, time.Now())
 	r.sync()
 	if r.Stats().Panics != 1 || len(r.cores[0].events) != 2 {
 		t.Errorf("%+v, %d events", r.Stats(), len(r.cores[0].events))
@@ -382,7 +382,7 @@ func TestControlReachesEveryShard(t *testing.T) {
 	if !r.Hangup(tandem.CorrelationID{}, "test") {
 		t.Error("shard 1 has the call")
 	}
-	r.Receive(flow, message(t, "INVITE", "a", "1", ""), time.Now())
+	r.Receive(flow, message(t, "INVITE", "a", "1", ""), nil, time.Now())
 	if n := len(r.Live()); n != 1 {
 		t.Errorf("%d live", n)
 	}
@@ -430,7 +430,7 @@ func BenchmarkTurn(b *testing.B) {
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		e.Receive(flow, m, now)
+		e.Receive(flow, m, nil, now)
 	}
 	e.onAll(func(*shard) {})
 }

@@ -7,6 +7,7 @@ import (
 	gosip "github.com/emiago/sipgo/sip"
 
 	"tandem"
+	"tandem/sip"
 	"tandem/sip/core"
 )
 
@@ -26,6 +27,7 @@ const (
 // item is one entry of a mailbox: an event, or a function to run on the shard.
 type item struct {
 	event   core.Event
+	lease   sip.Lease // of the event's message; nil = none
 	control func()
 }
 
@@ -103,13 +105,13 @@ type seenInvites struct {
 	hash [4096]uint64
 }
 
+// of is the hash of a message, never 0.
 func (s *seenInvites) of(msg gosip.Message) uint64 {
 	branch, _ := msg.Via().Params.Get("branch")
 	return maphash.String(s.seed, branch) | 1
 }
 
-func (s *seenInvites) add(msg gosip.Message) {
-	h := s.of(msg)
+func (s *seenInvites) add(h uint64) {
 	s.mu.Lock()
 	s.hash[h>>1%uint64(len(s.hash))] = h
 	s.mu.Unlock()

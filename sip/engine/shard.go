@@ -119,6 +119,9 @@ func (s *shard) handle(it *item) {
 	} else {
 		s.guard(func() { s.core.Handle(it.event) })
 	}
+	if it.lease != nil {
+		it.lease.Return() // a core keeps texts and bodies, never a message
+	}
 	s.settle()
 }
 

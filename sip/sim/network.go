@@ -217,4 +217,46 @@ func (w *World) deliver(flow sip.Flow, msg []byte, nonsense bool) {
 	w.inTurn(id, func() {
 		w.Core.Handle(core.Event{Kind: core.EventMessage, At: w.Now, Flow: flow, Msg: m})
 	})
+	spoil(m)
+}
+
+// spoil does to a message what the transport may do once the core has handled it
+// (sip.Lease): who kept a pointer into it finds another's values there.
+func spoil(m gosip.Message) {
+	other := gosip.Uri{Scheme: "sip", User: "spoiled", Host: "spoiled.invalid"}
+	params := func(p gosip.HeaderParams) {
+		for i := range p {
+			p[i] = gosip.HeaderKV{K: "spoiled", V: "spoiled"}
+		}
+	}
+	for _, h := range m.(interface{ Headers() []gosip.Header }).Headers() {
+		switch h := h.(type) {
+		case *gosip.ViaHeader:
+			params(h.Params)
+			*h = gosip.ViaHeader{Host: "spoiled.invalid"}
+		case *gosip.FromHeader:
+			params(h.Params)
+			*h = gosip.FromHeader{Address: other}
+		case *gosip.ToHeader:
+			params(h.Params)
+			*h = gosip.ToHeader{Address: other}
+		case *gosip.ContactHeader:
+			params(h.Params)
+			params(h.Address.UriParams)
+			*h = gosip.ContactHeader{Address: other}
+		case *gosip.CSeqHeader:
+			*h = gosip.CSeqHeader{SeqNo: 999, MethodName: "SPOILED"}
+		case *gosip.CallIDHeader:
+			*h = "spoiled"
+		case *gosip.ContentTypeHeader:
+			*h = "spoiled"
+		}
+	}
+	switch m := m.(type) {
+	case *gosip.Request:
+		params(m.Recipient.UriParams)
+		m.Recipient, m.Method = other, "SPOILED"
+	case *gosip.Response:
+		m.StatusCode, m.Reason = 699, "spoiled"
+	}
 }

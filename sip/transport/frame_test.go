@@ -102,7 +102,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add([]byte("INVITE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a\r\nFrom: a\nX-Evil: 1\r\nTo: b\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\r\n"))
 	p := newParser()
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, _, err := p.datagram(data)
+		m, lease, _, err := p.datagram(data)
 		if err != nil {
 			if answer := rejection(bytes.TrimLeft(data, "\r\n"), 400, "Bad Request"); answer != nil {
 				if !cleanLines(answer) || bytes.Count(answer, crlfcrlf) != 1 {
@@ -110,6 +110,9 @@ func FuzzMessage(f *testing.F) {
 				}
 			}
 			return
+		}
+		if lease != nil {
+			defer lease.Return()
 		}
 		if m.Via() == nil || m.From() == nil || m.To() == nil || m.CallID() == nil || m.CSeq() == nil {
 			t.Fatal("a message without its mandatory headers passed")

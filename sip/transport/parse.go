@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	gosip "github.com/emiago/sipgo/sip"
+
+	"tandem/sip"
 )
 
 // parser turns raw messages into sipgo's. It is lenient where a mistake can't
@@ -98,42 +100,42 @@ func canonical(low string) string {
 
 // datagram parses a whole message of a datagram: the body is what Content-Length
 // says, the rest is ignored (RFC 3261 18.3).
-func (p *parser) datagram(b []byte) (m gosip.Message, repaired bool, err error) {
+func (p *parser) datagram(b []byte) (m gosip.Message, lease sip.Lease, repaired bool, err error) {
 	for len(b) >= 2 && b[0] == '\r' && b[1] == '\n' { // RFC 3261 7.5
 		b = b[2:]
 	}
 	i := bytes.Index(b, crlfcrlf)
 	if i < 0 {
-		return nil, false, errNoHeaderEnd
+		return nil, nil, false, errNoHeaderEnd
 	}
 	return p.message(b[:i+4], b[i+4:], false)
 }
 
 // message parses headers and takes the body. On a stream the body is exact; on
 // a datagram it may be longer than Content-Length says, or shorter, which is an error.
-func (p *parser) message(head, body []byte, stream bool) (m gosip.Message, repaired bool, err error) {
-	if m = p.quick(head); m == nil {
-		if m, repaired, err = p.slow(head); err != nil {
-			return nil, repaired, err
-		}
+func (p *parser) message(head, body []byte, stream bool) (m gosip.Message, lease sip.Lease, repaired bool, err error) {
+	if b := p.quick(head); b != nil {
+		m, lease = b.message, b
+	} else if m, repaired, err = p.slow(head); err != nil {
+		return nil, nil, repaired, err
 	}
 	if !stream {
 		if cl := m.ContentLength(); cl != nil {
 			if int64(*cl) > int64(len(body)) {
-				return nil, repaired, errTruncated
+				return nil, nil, repaired, errTruncated
 			}
 			body = body[:*cl]
 		} else if m.(headerHolder).GetHeader("Content-Length") != nil {
-			return nil, repaired, errFrameLength
+			return nil, nil, repaired, errFrameLength
 		}
 	}
 	if err := mandatory(m); err != nil {
-		return nil, repaired, err
+		return nil, nil, repaired, err
 	}
 	if len(body) > 0 {
 		m.SetBody(bytes.Clone(body))
 	}
-	return m, repaired, nil
+	return m, lease, repaired, nil
 }
 
 // slow parses headers by sipgo's parser, if need be without the lines that are none.

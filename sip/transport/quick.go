@@ -2,6 +2,7 @@ package transport
 
 import (
 	"strings"
+	"sync"
 
 	gosip "github.com/emiago/sipgo/sip"
 )
@@ -14,8 +15,13 @@ import (
 // up and all of it goes the slow way. It never reads anything otherwise than
 // sipgo: FuzzQuick compares the two.
 
-// block holds the typed headers of one message and their parameters.
+// block is one message: the typed headers, their parameters, and what sipgo
+// makes of them. Most live for some microseconds, until the call core has taken
+// what it needs, and then serve again (Return).
 type block struct {
+	message     gosip.Message // &request or &response
+	request     gosip.Request
+	response    gosip.Response
 	via         gosip.ViaHeader
 	from        gosip.FromHeader
 	to          gosip.ToHeader
@@ -28,6 +34,19 @@ type block struct {
 	has         uint16 // bits of the fields that are taken
 	used        int
 	params      [6]gosip.HeaderKV // the first ones; most messages have no more
+	list        [maxPlain]gosip.Header
+	listed      int
+}
+
+// maxPlain is how many headers a plain message has at most.
+const maxPlain = 32
+
+var blocks = sync.Pool{New: func() any { return new(block) }}
+
+// Return implements sip.Lease.
+func (b *block) Return() {
+	*b = block{}
+	blocks.Put(b)
 }
 
 // Bits of block.has.
@@ -45,54 +64,84 @@ const (
 
 // quick parses start line and headers, up to and with the empty line; nil when
 // they are not plain enough.
-func (p *parser) quick(head []byte) gosip.Message {
+func (p *parser) quick(head []byte) *block {
+	b := blocks.Get().(*block)
+	if !b.parse(p, head) {
+		b.Return()
+		return nil
+	}
+	return b
+}
+
+func (b *block) parse(p *parser, head []byte) bool {
 	text := string(head)
 	if strings.IndexByte(text, 0) >= 0 {
-		return nil
+		return false
 	}
 	line, rest, ok := cutLine(text)
-	if !ok {
-		return nil
+	if !ok || !b.startLine(line) {
+		return false
 	}
-	m := startLine(line)
-	if m == nil {
-		return nil
-	}
-	b := &block{}
 	var spill []gosip.Header
 	for {
 		line, rest, ok = cutLine(rest)
 		if !ok {
-			return nil
+			return false
 		}
 		if line == "" {
-			return m
+			b.fill()
+			return true
 		}
 		if rest != "" && (rest[0] == ' ' || rest[0] == '\t') { // folded
-			return nil
+			return false
 		}
 		colon := strings.IndexByte(line, ':')
-		if colon <= 0 {
-			return nil
+		if colon <= 0 || b.listed == len(b.list) {
+			return false
 		}
 		name, value := trim(line[:colon]), trim(line[colon+1:])
 		if h := b.header(name, value); h != nil {
-			m.AppendHeader(h)
+			b.list[b.listed] = h
+			b.listed++
 			continue
 		}
 		if p.untyped(name) {
-			m.AppendHeader(gosip.NewHeader(strings.TrimSpace(name), strings.TrimSpace(value)))
+			b.list[b.listed] = gosip.NewHeader(strings.TrimSpace(name), strings.TrimSpace(value))
+			b.listed++
 			continue
 		}
 		// What is not plain goes through the table of the slow way.
 		at := len(text) - len(rest) - len(line) - 2
 		var err error
-		if spill, err = p.table.ParseHeader(spill[:0], head[at:at+len(line)]); err != nil {
-			return nil
+		if spill, err = p.table.ParseHeader(spill[:0], head[at:at+len(line)]); err != nil || len(spill) > len(b.list)-b.listed {
+			return false
 		}
-		for _, h := range spill {
-			m.AppendHeader(h)
+		b.listed += copy(b.list[b.listed:], spill)
+	}
+}
+
+// fill puts the headers into the message, all at once: the list is made in its
+// right size. But where Via, Route or Record-Route come more than once, only one
+// after the other leaves the first as the one that the message's methods give.
+func (b *block) fill() {
+	list := b.list[:b.listed]
+	var vias, routes, recorded int
+	for _, h := range list {
+		switch h.(type) {
+		case *gosip.ViaHeader:
+			vias++
+		case *gosip.RouteHeader:
+			routes++
+		case *gosip.RecordRouteHeader:
+			recorded++
 		}
+	}
+	if max(vias, routes, recorded) <= 1 {
+		b.message.PrependHeader(list...)
+		return
+	}
+	for _, h := range list {
+		b.message.AppendHeader(h)
 	}
 }
 
@@ -139,35 +188,35 @@ func trim(s string) string {
 
 const version = "SIP/2.0"
 
-// startLine makes the message of a plain start line, else nil.
-func startLine(line string) gosip.Message {
+// startLine begins the message of a plain start line.
+func (b *block) startLine(line string) bool {
 	if status, ok := strings.CutPrefix(line, version+" "); ok {
 		if len(status) < 4 || status[3] != ' ' {
-			return nil
+			return false
 		}
 		code, ok := digits(status[:3])
 		if !ok {
-			return nil
+			return false
 		}
-		return gosip.NewResponse(int(code), status[4:])
+		b.response.SipVersion, b.response.StatusCode, b.response.Reason = version, int(code), status[4:]
+		b.message = &b.response
+		return true
 	}
 	name, rest, ok := strings.Cut(line, " ")
 	if !ok {
-		return nil
+		return false
 	}
 	method, ok := methodOf(name)
 	if !ok {
-		return nil
+		return false
 	}
 	uri, ok := strings.CutSuffix(rest, " "+version)
-	if !ok || strings.IndexByte(uri, ' ') >= 0 {
-		return nil
+	if !ok || strings.IndexByte(uri, ' ') >= 0 || !b.plainURI(uri, &b.request.Recipient) {
+		return false
 	}
-	var u gosip.Uri
-	if !plainURI(uri, &u, nil) {
-		return nil
-	}
-	return gosip.NewRequest(method, u)
+	b.request.SipVersion, b.request.Method = version, method
+	b.message = &b.request
+	return true
 }
 
 // methodOf gives the methods that we serve as constants: a transaction keeps its
@@ -344,7 +393,7 @@ func (b *block) plainAddress(s string, name *string, uri *gosip.Uri, params *gos
 	}
 	rest := s[end+1:]
 	var u gosip.Uri
-	if !plainURI(s[open+1:end], &u, b) {
+	if !b.plainURI(s[open+1:end], &u) {
 		return false
 	}
 	var ps gosip.HeaderParams
@@ -355,9 +404,8 @@ func (b *block) plainAddress(s string, name *string, uri *gosip.Uri, params *gos
 	return true
 }
 
-// plainURI reads "sip:[user@]host[:port][;parameters]". The parameters stand in
-// b, or on their own when b is nil.
-func plainURI(s string, u *gosip.Uri, b *block) bool {
+// plainURI reads "sip:[user@]host[:port][;parameters]".
+func (b *block) plainURI(s string, u *gosip.Uri) bool {
 	scheme, s, ok := strings.Cut(s, ":")
 	if !ok || scheme != "sip" && scheme != "sips" {
 		return false
@@ -376,9 +424,6 @@ func plainURI(s string, u *gosip.Uri, b *block) bool {
 	u.Scheme, u.Host, u.Port = scheme, host, port
 	if !more {
 		return true
-	}
-	if b == nil {
-		b = &block{}
 	}
 	return b.plainParams(params, &u.UriParams)
 }

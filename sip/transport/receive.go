@@ -23,12 +23,13 @@ func (t *Transport) receive(flow sip.Flow, head, body []byte, stream bool) (answ
 		}
 	}()
 	var m gosip.Message
+	var lease sip.Lease
 	var repaired bool
 	var err error
 	if stream {
-		m, repaired, err = t.parser.message(head, body, true)
+		m, lease, repaired, err = t.parser.message(head, body, true)
 	} else {
-		m, repaired, err = t.parser.datagram(head)
+		m, lease, repaired, err = t.parser.datagram(head)
 	}
 	if repaired {
 		t.count.repaired.Add(1)
@@ -37,7 +38,7 @@ func (t *Transport) receive(flow sip.Flow, head, body []byte, stream bool) (answ
 		return t.refuse(flow, head, err), false
 	}
 	t.count.received.Add(1)
-	t.handler.Receive(flow, m, t.clock())
+	t.handler.Receive(flow, m, lease, t.clock())
 	return nil, true
 }
 

@@ -109,7 +109,7 @@ type got struct {
 
 type handler struct{ ch chan got }
 
-func (h *handler) Receive(f sip.Flow, m gosip.Message, _ time.Time) {
+func (h *handler) Receive(f sip.Flow, m gosip.Message, _ sip.Lease, _ time.Time) {
 	h.ch <- got{what: "msg", flow: f, msg: m}
 }
 func (h *handler) SentOn(r sip.SendRef, c sip.ConnID, _ time.Time) {
