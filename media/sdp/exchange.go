@@ -31,8 +31,8 @@ type offer struct {
 	from    tandem.Side // who made it; only when !ours
 	ours    bool        // made by us (Reoffer): its answer goes nowhere
 	to      tandem.Side
-	media   Media // the audio stream offered
-	index   int   // its m= line
+	media   *Media // the audio stream offered
+	index   int    // its m= line
 	lines   []slot
 	crypto  secured
 	key     srtp.Key // ours in the answer
@@ -108,8 +108,8 @@ func (x *Exchange) Offer(from tandem.Side, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := d.Media[index]
-	if err := usable(&m, s.Address); err != nil {
+	m := &d.Media[index]
+	if err := usable(m, s.Address); err != nil {
 		return nil, err
 	}
 	if protected.on {
@@ -130,7 +130,7 @@ func (x *Exchange) Offer(from tandem.Side, body []byte) ([]byte, error) {
 	if o.offered = m.keepFormats(nil); len(o.offered) == 0 {
 		return nil, invalid("the audio stream has no RTP payload type", "list payload types from 0 to 127")
 	}
-	if o.key, err = x.answerKey(s, &m, protected); err != nil {
+	if o.key, err = x.answerKey(s, m, protected); err != nil {
 		return nil, err
 	}
 	return x.propose(o, t), nil
@@ -160,7 +160,7 @@ func (x *Exchange) propose(o *offer, t *side) []byte {
 	o.mux = t.agreed && t.mux
 	x.open = o
 	lines, audio := o.lineUp()
-	return t.describe(view{lines: lines, audio: audio, speech: speech(&o.media, o.offered), direction: o.asked, secure: o.secure, mux: o.mux})
+	return t.describe(view{lines: lines, audio: audio, speech: speechOf(o.media, o.offered), direction: o.asked, secure: o.secure, mux: o.mux})
 }
 
 // Answer takes the answer of a side to the offer last made to it and returns the
@@ -190,7 +190,7 @@ func (x *Exchange) Answer(from tandem.Side, body []byte, final bool) ([]byte, er
 
 	x.sides[0].terms, x.sides[1].terms = o.before[0], o.before[1]
 	t.agreed, t.remote, t.crypto, t.mux, t.said = true, m, protected, o.mux && m.Mux, o.asked&got.Mirror()
-	t.spoken = speech(&o.media, agreed)
+	t.spoken = speechOf(o.media, agreed)
 	t.slots, t.current = o.lineUp()
 	if o.asked == SendRecv {
 		t.wish = got
@@ -206,7 +206,7 @@ func (x *Exchange) Answer(from tandem.Side, body []byte, final bool) ([]byte, er
 	s.agreed, s.remote, s.crypto, s.key, s.mux = true, o.media, o.crypto, o.key, o.media.Mux
 	s.wish, s.said = o.media.Direction, back
 	s.slots, s.current = o.lines, o.index
-	s.spoken = speech(&m, agreed)
+	s.spoken = speechOf(m, agreed)
 	if o.crypto.on {
 		s.tag = o.crypto.crypto.Tag
 	}
@@ -214,7 +214,7 @@ func (x *Exchange) Answer(from tandem.Side, body []byte, final bool) ([]byte, er
 }
 
 // read finds the audio stream of an answer and checks it against our offer.
-func (o *offer) read(d *Description, t *side) (Media, secured, error) {
+func (o *offer) read(d *Description, t *side) (*Media, secured, error) {
 	_, at := o.lineUp()
 	if at >= len(d.Media) || d.Media[at].Kind != "audio" {
 		at = -1
@@ -226,23 +226,23 @@ func (o *offer) read(d *Description, t *side) (Media, secured, error) {
 		}
 	}
 	if at < 0 || d.Media[at].Port == 0 {
-		return Media{}, secured{}, conflict("the answer refuses the audio stream", "answer m=audio with a port")
+		return nil, secured{}, conflict("the answer refuses the audio stream", "answer m=audio with a port")
 	}
-	m := d.Media[at]
+	m := &d.Media[at]
 	if !rtp(m.Proto) {
-		return Media{}, secured{}, conflict("the answer changes the protocol to "+tandem.Clip(m.Proto, 30), "answer with the protocol that was offered")
+		return nil, secured{}, conflict("the answer changes the protocol to "+tandem.Clip(m.Proto, 30), "answer with the protocol that was offered")
 	}
 	var p secured
 	if o.secure {
 		c, ok := best(m.Crypto, t.Profile.Teams)
 		if !ok || c.Key.Suite != t.key.Suite {
-			return Media{}, secured{}, conflict("the answer has no key of the suite that was offered", "answer RTP/SAVP with a=crypto "+t.key.Suite.String())
+			return nil, secured{}, conflict("the answer has no key of the suite that was offered", "answer RTP/SAVP with a=crypto "+t.key.Suite.String())
 		}
 		p = secured{on: true, crypto: c}
 	} else if savp(m.Proto) {
-		return Media{}, secured{}, conflict("the answer is "+m.Proto+", but RTP/AVP was offered", "answer with the protocol that was offered")
+		return nil, secured{}, conflict("the answer is "+m.Proto+", but RTP/AVP was offered", "answer with the protocol that was offered")
 	}
-	return m, p, usable(&m, t.Address)
+	return m, p, usable(m, t.Address)
 }
 
 // Reoffer returns our present description for a side as an offer of our own.
@@ -254,12 +254,12 @@ func (x *Exchange) Reoffer(to tandem.Side) ([]byte, error) {
 		return nil, conflict("an offer is already in progress", "wait for its answer (RFC 3264 4)")
 	}
 	t, s := &x.sides[to], &x.sides[to.Other()]
-	var m Media
+	var m *Media
 	switch {
 	case len(t.spoken.Formats) > 0:
-		m = t.spoken
+		m = &Media{Kind: "audio", Formats: t.spoken.Formats, Attributes: t.spoken.Attributes, Bandwidth: t.spoken.Bandwidth}
 	case s.agreed:
-		m = speech(&s.remote, s.remote.oneVoice())
+		m = &Media{Kind: "audio", Formats: s.remote.oneVoice(), Attributes: s.remote.Attributes, Bandwidth: s.remote.Bandwidth}
 	default:
 		m = defaultAudio()
 	}
@@ -307,8 +307,14 @@ func slots(d *Description) []slot {
 }
 
 // speech is what a description says about its formats, without its transport.
-func speech(m *Media, formats []string) Media {
-	return Media{Kind: "audio", Formats: formats, Attributes: m.Attributes, Bandwidth: m.Bandwidth}
+type speech struct {
+	Formats    []string
+	Attributes []Attribute
+	Bandwidth  []string
+}
+
+func speechOf(m *Media, formats []string) speech {
+	return speech{Formats: formats, Attributes: m.Attributes, Bandwidth: m.Bandwidth}
 }
 
 // Settled reports that no offer is open.

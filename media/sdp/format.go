@@ -8,8 +8,8 @@ import (
 
 // defaultAudio is what we offer when nobody has described anything yet: G.711
 // and DTMF events, which Microsoft and every carrier take.
-func defaultAudio() Media {
-	return Media{
+func defaultAudio() *Media {
+	return &Media{
 		Kind: "audio", Formats: []string{"0", "8", "101"}, Direction: SendRecv,
 		Attributes: []Attribute{
 			{"rtpmap", "0 PCMU/8000", "0"}, {"rtpmap", "8 PCMA/8000", "8"},
@@ -35,7 +35,7 @@ func (m *Media) oneVoice() []string {
 	var kept []string
 	spoken := false
 	for _, f := range m.keepFormats(nil) {
-		name, _ := m.mapping(f)
+		name, _ := mapping(m.Attributes, f)
 		if audible(name) {
 			if spoken {
 				continue
@@ -49,21 +49,19 @@ func (m *Media) oneVoice() []string {
 
 // mapping reads the rtpmap of a payload type: encoding name and clock rate.
 // Static payload types need none (RFC 3551 6).
-func (m *Media) mapping(format string) (name string, clock uint32) {
-	for _, a := range m.Attributes {
+func mapping(attributes []Attribute, format string) (name string, clock uint32) {
+	for _, a := range attributes {
 		if a.Name != "rtpmap" || a.Format != format {
 			continue
 		}
 		_, rest, _ := strings.Cut(a.Value, " ")
-		parts := strings.Split(strings.TrimSpace(rest), "/")
-		if len(parts) < 2 {
+		encoding, rest, _ := strings.Cut(strings.TrimSpace(rest), "/")
+		rate, _, _ := strings.Cut(rest, "/") // channels may follow
+		hz, err := strconv.ParseUint(rate, 10, 32)
+		if err != nil || !token(encoding) {
 			continue
 		}
-		hz, err := strconv.ParseUint(parts[1], 10, 32)
-		if err != nil || !token(parts[0]) {
-			continue
-		}
-		return parts[0], uint32(hz)
+		return encoding, uint32(hz)
 	}
 	pt, _ := payloadType(format)
 	return static(pt)

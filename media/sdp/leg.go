@@ -36,14 +36,14 @@ type slot struct{ kind, proto, format string }
 // terms are what a refused offer must give back: the negotiated state of a side.
 type terms struct {
 	agreed  bool
-	remote  Media // its description in force
+	remote  *Media // its description in force, once agreed; never changed
 	crypto  secured
 	key     srtp.Key // ours
 	tag     int      // of the crypto attribute in use
 	mux     bool
 	wish    Direction // what the side itself last asked for
 	said    Direction // the direction that we are bound to
-	spoken  Media     // formats and attributes that we last described to it
+	spoken  speech    // what we last described to it
 	slots   []slot
 	current int // index of the audio line in slots
 }
@@ -63,7 +63,7 @@ func (s *side) leg(other *side) Leg {
 		return Leg{}
 	}
 	l := Leg{Agreed: true, Mux: s.mux, Secure: s.crypto.on, Receive: s.crypto.crypto, Send: s.key}
-	m := &s.remote
+	m := s.remote
 	if m.Addr.IsValid() && !m.Hold {
 		l.RTP = netip.AddrPortFrom(m.Addr, m.Port)
 		switch {
@@ -83,9 +83,9 @@ func (s *side) leg(other *side) Leg {
 		if !ok {
 			continue
 		}
-		name, clock := m.mapping(f)
+		name, clock := mapping(m.Attributes, f)
 		if name == "" {
-			name, clock = s.spoken.mapping(f)
+			name, clock = mapping(s.spoken.Attributes, f)
 		}
 		if l.Codec == "" && audible(name) {
 			l.Codec = name

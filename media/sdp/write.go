@@ -10,8 +10,8 @@ import (
 // view is one description of ours, before it is written.
 type view struct {
 	lines       []slot
-	audio       int   // index of the audio line
-	speech      Media // formats and their attributes
+	audio       int // index of the audio line
+	speech      speech
 	direction   Direction
 	secure, mux bool
 	answer      bool // then the protocol of the offer is repeated
