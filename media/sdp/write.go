@@ -25,7 +25,11 @@ func (s *side) describe(v view) []byte {
 	if s.Address.Is6() {
 		family = "IP6 "
 	}
-	b := make([]byte, 0, headRoom+len(s.last)+256)
+	size := headRoom + 256
+	for _, a := range v.speech.Attributes {
+		size += len("a=:\r\n") + len(a.Name) + len(a.Value)
+	}
+	b := make([]byte, 0, size)
 	b = b[:headRoom] // v= and o= come in front of the rest, which decides the version
 	b = append(append(b, "s=-\r\nc=IN "...), family...)
 	b = append(s.Address.AppendTo(b), "\r\nt=0 0\r\n"...)
