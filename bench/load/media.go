@@ -142,7 +142,7 @@ func talk(streams []*stream, learn, window time.Duration, mark func()) (traffic,
 			return traffic{}, err
 		}
 	}
-	m := &mixer{streams: streams, poll: poll, events: make([]syscall.EpollEvent, 512), delays: make([]int64, 0, 1<<20)}
+	m := &mixer{streams: streams, poll: poll, scratch: srtp.NewScratch(), events: make([]syscall.EpollEvent, 512), delays: make([]int64, 0, 1<<20)}
 	begun, slot := time.Now(), 0
 	for elapsed := time.Duration(0); elapsed < learn+window; elapsed = time.Since(begun) {
 		if !m.measuring && elapsed >= learn {
@@ -175,6 +175,7 @@ type mixer struct {
 	streams         []*stream
 	poll            int
 	events          []syscall.EpollEvent
+	scratch         *srtp.Scratch
 	out, in         [2048]byte
 	delays          []int64
 	measuring, tail bool
@@ -197,7 +198,7 @@ func (m *mixer) send(s *stream) {
 	s.seq, s.ts = s.seq+1, s.ts+payload
 	n := rtpLength
 	if s.protect != nil {
-		n, _ = s.protect.RTP(p, n)
+		n, _ = s.protect.RTP(m.scratch, p, n)
 	}
 	_, _, _ = syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&p[0])), uintptr(n), 0, 0, 0)
 }
@@ -215,7 +216,7 @@ func (m *mixer) read(ms int) {
 		length := int(n)
 		if s.open != nil {
 			var err error
-			if length, err = s.open.RTP(m.in[:n]); err != nil {
+			if length, err = s.open.RTP(m.scratch, m.in[:n]); err != nil {
 				s.bad++
 				continue
 			}

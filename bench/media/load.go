@@ -54,12 +54,13 @@ type generator struct {
 	streams []*stream
 	events  [512]unix.EpollEvent
 	out, in [2048]byte
+	scratch *srtp.Scratch
 	delays  []float64
 	counts  bool
 }
 
 func newGenerator(links []link) (*generator, error) {
-	g := &generator{delays: make([]float64, 0, 1<<20)}
+	g := &generator{scratch: srtp.NewScratch(), delays: make([]float64, 0, 1<<20)}
 	var err error
 	if g.epoll, err = unix.EpollCreate1(0); err != nil {
 		return nil, err
@@ -124,7 +125,7 @@ func (g *generator) send(s *stream, now int64) {
 	n := packetLen
 	if s.sender != nil {
 		clear(b[header+8 : packetLen]) // the ciphertext of the packet before
-		n, _ = s.sender.RTP(b, n)
+		n, _ = s.sender.RTP(g.scratch, b, n)
 	}
 	if _, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.rtp), uintptr(unsafe.Pointer(&b[0])), uintptr(n), 0, 0, 0); e == 0 && g.counts {
 		s.sent++
@@ -139,7 +140,7 @@ func (g *generator) report(s *stream) {
 	binary.BigEndian.PutUint32(b[4:], s.ssrc)
 	n := 28
 	if s.sender != nil {
-		n, _ = s.sender.RTCP(b, n)
+		n, _ = s.sender.RTCP(g.scratch, b, n)
 	}
 	_, _, _ = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.rtcp), uintptr(unsafe.Pointer(&b[0])), uintptr(n), 0, 0, 0)
 }
@@ -155,7 +156,7 @@ func (g *generator) drain(millis int) {
 			continue
 		}
 		if s.receiver != nil {
-			if _, err := s.receiver.RTP(g.in[:m]); err != nil {
+			if _, err := s.receiver.RTP(g.scratch, g.in[:m]); err != nil {
 				s.bad++
 				continue
 			}

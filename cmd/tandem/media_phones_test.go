@@ -192,13 +192,14 @@ func (m *mediaStage) keys(t *testing.T) (keys []srtp.Key) {
 // opened decrypts packets by whichever key authenticates them.
 func opened(in []wirePacket, keys []srtp.Key) (out []wirePacket, bad int) {
 	var receivers []*srtp.Receiver
+	scratch := srtp.NewScratch()
 	for _, k := range keys {
 		receivers = append(receivers, srtp.NewReceiver(k, 0))
 	}
 next:
 	for _, p := range in {
 		for _, r := range receivers {
-			if n, err := r.RTP(p.data); err == nil {
+			if n, err := r.RTP(scratch, p.data); err == nil {
 				p.data = p.data[:n]
 				out = append(out, p)
 				continue next

@@ -84,13 +84,29 @@ func (e *end) overdue(limit, now time.Duration) bool {
 	return true
 }
 
+// receiver is what opens the side's packets, nil when they are not secured.
+func (e *end) receiver() *srtp.Receiver {
+	if !e.secure {
+		return nil
+	}
+	return e.rx
+}
+
+// sender is what protects packets to the side, nil when they are not secured.
+func (e *end) sender() *srtp.Sender {
+	if !e.secure {
+		return nil
+	}
+	return e.tx
+}
+
 // control reports an RTCP packet on a port shared with RTP (RFC 5761 4).
 func control(p []byte) bool { return p[1] >= 192 && p[1] <= 223 }
 
 // receive handles one packet buf[:n] that came from a source to one of the
 // side's ports; buf has room for srtp.Overhead more. This is the hot path: no
 // allocation, no lookup.
-func (e *end) receive(buf []byte, n int, onRTCP bool, from netip.AddrPort, now time.Duration) {
+func (e *end) receive(w *srtp.Scratch, buf []byte, n int, onRTCP bool, from netip.AddrPort, now time.Duration) {
 	l := &e.rtp
 	if onRTCP {
 		l = &e.rtcp
@@ -105,7 +121,7 @@ func (e *end) receive(buf []byte, n int, onRTCP bool, from netip.AddrPort, now t
 		return
 	}
 	if e.secure {
-		if n = e.open(buf[:n], isRTCP, now); n == 0 {
+		if n = e.open(w, buf[:n], isRTCP, now); n == 0 {
 			e.in.dropped++
 			return
 		}
@@ -121,7 +137,7 @@ func (e *end) receive(buf []byte, n int, onRTCP bool, from netip.AddrPort, now t
 	if !isRTCP {
 		e.in.take(buf, size, e.clocks[buf[1]&0x7f], now)
 	}
-	e.session.ends[e.side.Other()].send(buf, n, isRTCP, now)
+	e.session.ends[e.side.Other()].send(w, buf, n, isRTCP, now)
 }
 
 // keyOverlap is how long the key before is still taken: our 200 may be lost and
@@ -129,8 +145,8 @@ func (e *end) receive(buf []byte, n int, onRTCP bool, from netip.AddrPort, now t
 const keyOverlap = 4 * time.Second
 
 // open authenticates and decrypts a packet and returns its length, 0 when it is not the side's.
-func (e *end) open(p []byte, isRTCP bool, now time.Duration) int {
-	n, err := opened(e.rx, p, isRTCP)
+func (e *end) open(w *srtp.Scratch, p []byte, isRTCP bool, now time.Duration) int {
+	n, err := opened(w, e.rx, p, isRTCP)
 	if err == nil {
 		return n
 	}
@@ -141,21 +157,21 @@ func (e *end) open(p []byte, isRTCP bool, now time.Duration) int {
 		e.old = nil
 		return 0
 	}
-	if n, err = opened(e.old, p, isRTCP); err != nil {
+	if n, err = opened(w, e.old, p, isRTCP); err != nil {
 		return 0
 	}
 	return n
 }
 
-func opened(r *srtp.Receiver, p []byte, isRTCP bool) (int, error) {
+func opened(w *srtp.Scratch, r *srtp.Receiver, p []byte, isRTCP bool) (int, error) {
 	if isRTCP {
-		return r.RTCP(p)
+		return r.RTCP(w, p)
 	}
-	return r.RTP(p)
+	return r.RTP(w, p)
 }
 
 // send protects and sends one packet to the side.
-func (e *end) send(buf []byte, n int, isRTCP bool, now time.Duration) {
+func (e *end) send(w *srtp.Scratch, buf []byte, n int, isRTCP bool, now time.Duration) {
 	if !e.agreed {
 		return
 	}
@@ -170,9 +186,9 @@ func (e *end) send(buf []byte, n int, isRTCP bool, now time.Duration) {
 	if e.secure {
 		var err error
 		if isRTCP {
-			n, err = e.tx.RTCP(buf, n)
+			n, err = e.tx.RTCP(w, buf, n)
 		} else {
-			n, err = e.tx.RTP(buf, n)
+			n, err = e.tx.RTP(w, buf, n)
 		}
 		if err != nil {
 			e.out.dropped++

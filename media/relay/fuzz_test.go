@@ -36,6 +36,7 @@ func FuzzDeliver(f *testing.F) {
 	f.Add([]byte("\x80\xc9\x00\x01aaaa\x81\xca\x00\x03aaaa\x01\x04name\x00\x00"), uint8(2), true)
 	f.Add([]byte("\x9f\x80\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01"), uint8(3), false)
 	third := netip.MustParseAddrPort("127.9.9.9:4000")
+	scratch := srtp.NewScratch()
 	buf := make([]byte, srtp.MaxPacket+srtp.Overhead+64)
 	f.Fuzz(func(t *testing.T, p []byte, which uint8, onRTCP bool) {
 		p = p[:min(len(p), srtp.MaxPacket+srtp.Overhead)] // what a socket reads at most
@@ -46,7 +47,7 @@ func FuzzDeliver(f *testing.F) {
 			rtp, rtcp := out.rtp.(*sink), out.rtcp.(*sink)
 			rtp.last, rtcp.last = nil, nil
 			n := copy(buf, p)
-			pair.deliver(buf[:n:srtp.MaxPacket+srtp.Overhead], n, onRTCP, from, c.s.pool.now())
+			pair.deliver(scratch, buf[:n:srtp.MaxPacket+srtp.Overhead], n, onRTCP, from, c.s.pool.now())
 			for _, sent := range [][]byte{rtp.last, rtcp.last} {
 				if sent == nil {
 					continue

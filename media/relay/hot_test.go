@@ -31,6 +31,7 @@ func hotCall(t testing.TB, secureA, secureB bool) (s *session, step func()) {
 	t.Cleanup(func() { sa.rtp, sa.rtcp, sb.rtp, sb.rtcp = real[0], real[1], real[2], real[3] })
 	sa.rtp, sa.rtcp, sb.rtp, sb.rtcp = &sink{}, &sink{}, &sink{}, &sink{}
 	from := addr(a.rtp)
+	scratch := srtp.NewScratch()
 	buf := make([]byte, srtp.MaxPacket+srtp.Overhead)
 	plain := a.packet(160)
 	var sender *srtp.Sender
@@ -43,9 +44,9 @@ func hotCall(t testing.TB, secureA, secureB bool) (s *session, step func()) {
 		n := copy(buf, plain)
 		binary.BigEndian.PutUint16(buf[2:], seq)
 		if sender != nil {
-			n, _ = sender.RTP(buf, n)
+			n, _ = sender.RTP(scratch, buf, n)
 		}
-		sa.deliver(buf, n, false, from, pool.now())
+		sa.deliver(scratch, buf, n, false, from, pool.now())
 	}
 }
 
@@ -261,4 +262,38 @@ func BenchmarkWire(b *testing.B) {
 			}
 		})
 	}
+}
+
+// TestOwnersPointers: what thread.warm is told to fetch follows what is in force,
+// through new keys, another peer and a side without SRTP.
+func TestOwnersPointers(t *testing.T) {
+	a, b, c := newPeer(t, "127.0.0.1", true), newPeer(t, "127.0.0.1", false), newPeer(t, "127.0.0.1", true)
+	s := join(t, newPool(t, testConfig(t), Deps{}), a, b).(*session)
+	check := func(what string, secure [2]bool) {
+		t.Helper()
+		for i := range s.ends {
+			o, e, other := &s.owners[i], &s.ends[i], &s.ends[1-i]
+			if o.out.Load() != other.pair {
+				t.Errorf("%s: owner %d has another way out", what, i)
+			}
+			if rx := o.rx.Load(); (rx != nil) != secure[i] || rx != nil && rx != e.rx {
+				t.Errorf("%s: owner %d has another receiver", what, i)
+			}
+			if tx := o.tx.Load(); (tx != nil) != secure[1-i] || tx != nil && tx != other.tx {
+				t.Errorf("%s: owner %d has another sender", what, i)
+			}
+		}
+	}
+	check("call", [2]bool{true, false})
+	before := s.owners[0].rx.Load()
+	a.rekey()
+	negotiate(t, s, tandem.SideA, a, b)
+	check("new key", [2]bool{true, false})
+	if s.owners[0].rx.Load() == before {
+		t.Error("the receiver of the key before")
+	}
+	s.SetPeer(profile(c))
+	check("next peer", [2]bool{true, false})
+	negotiate(t, s, tandem.SideA, a, c)
+	check("its answer", [2]bool{true, true})
 }

@@ -34,20 +34,21 @@ type native struct {
 // thread is one media thread, by the thread that its goroutine keeps busy: its own
 // epoll set, one buffer, no allocation.
 type thread struct {
-	pool   *Pool
-	epoll  int
-	wake   int
-	events [batch]unix.EpollEvent
-	buf    [srtp.MaxPacket + srtp.Overhead]byte
-	from   unix.RawSockaddrAny
-	size   uint32
-	warmed *session // what warm read last; keeps its reads in the program
+	pool    *Pool
+	epoll   int
+	wake    int
+	events  [batch]unix.EpollEvent
+	buf     [srtp.MaxPacket + srtp.Overhead]byte
+	work    *srtp.Scratch
+	from    unix.RawSockaddrAny
+	size    uint32
+	touched int // keeps warm's reads in the program
 }
 
 func newNative(p *Pool) (network, error) {
 	n := &native{pool: p}
 	for range p.cfg.Threads {
-		t := &thread{pool: p, epoll: -1, wake: -1}
+		t := &thread{pool: p, epoll: -1, wake: -1, work: srtp.NewScratch()}
 		n.threads = append(n.threads, t)
 		if err := t.start(); err != nil {
 			for _, t := range n.threads {
@@ -85,33 +86,35 @@ func (t *thread) close() {
 	}
 }
 
-// run is the loop. Each turn handles one packet of every ready port, so that a
-// flooded port can't starve the others.
-//
-// The goroutine is not locked to its thread: it keeps the thread anyway as long as
-// its waits are raw (see wait), and the runtime's monitor, which interrupts it 100
-// times a second, then costs one pass of the scheduler instead of handing the
-// processor to another thread and back.
+// run is the loop. The goroutine is not locked to its thread: it keeps the thread
+// anyway as long as its waits are raw (see wait), and the runtime's monitor, which
+// interrupts it up to 100 times a second, then costs one pass of the scheduler
+// instead of handing the processor to another thread and back.
 func (t *thread) run() {
-	for {
-		n := t.wait()
-		t.warm(n)
-		now := t.pool.now()
-		for i := range n {
-			ev := &t.events[i]
-			if ev.Pad == wakeMark {
-				select {
-				case <-t.pool.stop:
-					return
-				default:
-				}
-				continue
+	for t.turn(t.wait()) {
+	}
+}
+
+// turn handles one packet of each of the n ready ports, so that a flooded port
+// can't starve the others; false when the pool has closed.
+func (t *thread) turn(n int) bool {
+	t.warm(n)
+	now := t.pool.now()
+	for i := range n {
+		ev := &t.events[i]
+		if ev.Pad == wakeMark {
+			select {
+			case <-t.pool.stop:
+				return false
+			default:
 			}
-			if p := t.pool.banks[ev.Pad].table[ev.Fd>>1].Load(); p != nil {
-				t.serve(p, ev.Fd&1 == 1, now)
-			}
+			continue
+		}
+		if p := t.pool.banks[ev.Pad].table[ev.Fd>>1].Load(); p != nil {
+			t.serve(p, ev.Fd&1 == 1, now)
 		}
 	}
+	return true
 }
 
 // wait blocks until ports are ready and says how many.
@@ -143,15 +146,36 @@ func (t *thread) wait() int {
 // left the near caches since its last packet; asked for all together, the lines
 // arrive side by side instead of one after the other.
 func (t *thread) warm(n int) {
+	touched := 0
 	for i := range n {
-		if ev := &t.events[i]; ev.Pad != wakeMark {
-			if p := t.pool.banks[ev.Pad].table[ev.Fd>>1].Load(); p != nil {
-				if o := p.owner.Load(); o != nil {
-					t.warmed = o.session
-				}
+		if o := t.owner(i); o != nil {
+			touched += o.out.Load().rtp.(*rawPort).fd
+		}
+	}
+	t.touched = touched
+	for i := range n { // by now the addresses are near
+		if o := t.owner(i); o != nil {
+			if r := o.rx.Load(); r != nil {
+				r.Warm(t.work)
+			}
+			if s := o.tx.Load(); s != nil {
+				s.Warm(t.work)
 			}
 		}
 	}
+}
+
+// owner is the owner of a ready port.
+func (t *thread) owner(i int) *owner {
+	ev := &t.events[i]
+	if ev.Pad == wakeMark {
+		return nil
+	}
+	p := t.pool.banks[ev.Pad].table[ev.Fd>>1].Load()
+	if p == nil {
+		return nil
+	}
+	return p.owner.Load()
 }
 
 // serve receives one packet. MSG_TRUNC makes the kernel tell the true length, so
@@ -167,7 +191,7 @@ func (t *thread) serve(p *pair, rtcp bool, now time.Duration) {
 	if errno != 0 {
 		return // EAGAIN, or the ICMP error of an earlier send, which is cleared by this
 	}
-	p.deliver(t.buf[:], int(n), rtcp, source(&t.from), now)
+	p.deliver(t.work, t.buf[:], int(n), rtcp, source(&t.from), now)
 }
 
 // source reads a socket address.

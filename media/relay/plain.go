@@ -48,6 +48,7 @@ func (n *plain) open(b *bank, index int) (*pair, error) {
 
 func (n *plain) read(p *pair, s *plainPort, rtcp bool) {
 	defer n.done.Done()
+	scratch := srtp.NewScratch()
 	buf := make([]byte, srtp.MaxPacket+srtp.Overhead)
 	for {
 		// One octet more than allowed, so that a longer packet shows.
@@ -58,7 +59,7 @@ func (n *plain) read(p *pair, s *plainPort, rtcp bool) {
 			}
 			continue // the ICMP error of an earlier send
 		}
-		p.deliver(buf, size, rtcp, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), n.pool.now())
+		p.deliver(scratch, buf, size, rtcp, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), n.pool.now())
 	}
 }
 

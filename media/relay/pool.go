@@ -175,7 +175,10 @@ func (p *Pool) OpenMedia(ref tandem.CallRef, a tandem.MediaProfile) (tandem.Medi
 	sh.mu.Unlock()
 	s.shelf = sh
 	for i := range s.ends {
-		s.owners[i] = owner{session: s, side: tandem.Side(i)}
+		s.owners[i].session, s.owners[i].side = s, tandem.Side(i)
+	}
+	s.hint()
+	for i := range s.ends {
 		s.ends[i].pair.owner.Store(&s.owners[i])
 	}
 	return s, nil

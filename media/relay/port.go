@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tandem"
+	"tandem/media/srtp"
 )
 
 // port is one bound UDP socket. Its methods never block. connect restricts it to
@@ -27,15 +28,19 @@ type pair struct {
 	until     time.Duration // rests till then
 }
 
-// owner says whose packets arrive at a pair.
+// owner says whose packets arrive at a pair. The pointers are what such a packet
+// goes through, for thread.warm, which holds no lock.
 type owner struct {
 	session *session
 	side    tandem.Side
+	rx      atomic.Pointer[srtp.Receiver]
+	tx      atomic.Pointer[srtp.Sender] // of the other side
+	out     atomic.Pointer[pair]        // of the other side
 }
 
 // deliver hands a packet to the owner of the pair. It is called by the thread
-// or goroutine that received it.
-func (p *pair) deliver(buf []byte, n int, onRTCP bool, from netip.AddrPort, now time.Duration) {
+// or goroutine that received it, with its scratch.
+func (p *pair) deliver(w *srtp.Scratch, buf []byte, n int, onRTCP bool, from netip.AddrPort, now time.Duration) {
 	o := p.owner.Load()
 	if o == nil {
 		return
@@ -43,7 +48,7 @@ func (p *pair) deliver(buf []byte, n int, onRTCP bool, from netip.AddrPort, now 
 	s := o.session
 	s.mu.Lock()
 	if e := &s.ends[o.side]; e.pair == p && !s.closed {
-		e.receive(buf, n, onRTCP, from, now)
+		e.receive(w, buf, n, onRTCP, from, now)
 	}
 	s.mu.Unlock()
 }

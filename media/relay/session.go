@@ -20,7 +20,7 @@ type session struct {
 
 	mu     sync.Mutex
 	closed bool
-	owners [2]owner // never changed; beside the lock for thread.warm
+	owners [2]owner // beside the lock for thread.warm
 	ends   [2]end
 	codecs [2]string
 }
@@ -37,6 +37,7 @@ func (s *session) SetPeer(profile tandem.MediaProfile) {
 	pair.rtp.disconnect()
 	pair.rtcp.disconnect()
 	*b = end{session: s, side: tandem.SideB, pair: pair, profile: profile}
+	s.hint()
 	s.codecs[tandem.SideB] = ""
 	s.mu.Unlock()
 	if s.trouble = s.place(b, profile.LocalAddress); s.trouble == nil {
@@ -61,6 +62,7 @@ func (s *session) place(e *end, addr netip.Addr) error {
 	s.mu.Lock()
 	old := e.pair
 	e.pair = p
+	s.hint()
 	s.mu.Unlock()
 	p.owner.Store(&s.owners[e.side])
 	s.pool.rest(old)
@@ -152,6 +154,19 @@ func (s *session) obey() {
 		if legs[i].Agreed {
 			s.codecs[i] = legs[i].Codec
 		}
+	}
+	s.hint()
+}
+
+// hint keeps the owners' pointers up to date. Its caller holds the lock, or knows
+// the session alone.
+func (s *session) hint() {
+	for i := range s.owners {
+		o, e := &s.owners[i], &s.ends[i]
+		other := &s.ends[e.side.Other()]
+		o.out.Store(other.pair)
+		o.rx.Store(e.receiver())
+		o.tx.Store(other.sender())
 	}
 }
 

@@ -3,18 +3,12 @@ package srtp
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/sha1"
 	"crypto/subtle"
 	"encoding/binary"
-	"hash"
 )
 
 // MaxPacket is the longest packet that can be protected or opened, in octets.
 const MaxPacket = 2048
-
-// chunk is how much key stream is made at a time.
-const chunk = 8 * aes.BlockSize
 
 // Labels of the key derivation (RFC 3711 4.3.2).
 const (
@@ -22,36 +16,33 @@ const (
 	labelRTCP = 0x03
 )
 
-// transform holds the session keys of SRTP or SRTCP and the scratch memory that
-// keeps its methods free of allocation.
+// transform holds the session keys of SRTP or SRTCP. It never changes.
 type transform struct {
-	block  cipher.Block
-	mac    hash.Hash
-	salt   [16]byte // session salt, shifted left by 16 bits: k_s * 2^16
-	tagLen int
-	ctr    [16]byte
-	word   [4]byte
-	sum    [sha1.Size]byte
-	stream [chunk]byte
+	block     cipher.Block
+	high, low uint64 // session salt, shifted left by 16 bits: k_s * 2^16
+	keyed     keyed
+	tagLen    uint8
 }
 
 // newTransform derives session keys with rate 0: once per master key (RFC 3711 4.3.1).
-func newTransform(k *Key, label byte, tagLen int) *transform {
+func newTransform(k *Key, label byte, tagLen int) transform {
 	master, err := aes.NewCipher(k.Master[:])
 	if err != nil {
 		panic("srtp: " + err.Error()) // only for another key size, which the type excludes
 	}
-	var key [16]byte
+	var key, salt [16]byte
 	var auth [20]byte
-	t := &transform{tagLen: tagLen}
 	derive(master, k, label, key[:])
 	derive(master, k, label+1, auth[:])
-	derive(master, k, label+2, t.salt[:SaltSize])
-	if t.block, err = aes.NewCipher(key[:]); err != nil {
+	derive(master, k, label+2, salt[:SaltSize])
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
 		panic("srtp: " + err.Error())
 	}
-	t.mac = hmac.New(sha1.New, auth[:])
-	return t
+	return transform{
+		block: block, high: binary.BigEndian.Uint64(salt[:]), low: binary.BigEndian.Uint64(salt[8:]),
+		keyed: newKeyed(auth[:]), tagLen: uint8(tagLen),
+	}
 }
 
 // derive is the AES-CM pseudo-random function: x = salt XOR label * 2^48, and the
@@ -71,34 +62,30 @@ func derive(master cipher.Block, k *Key, label byte, out []byte) {
 // crypt XORs data with the key stream of a packet (RFC 3711 4.1.1):
 // IV = (k_s * 2^16) XOR (SSRC * 2^64) XOR (i * 2^16). index is the 48-bit packet
 // index. Encryption and decryption are the same. The counter blocks are
-// enciphered one by one because cipher.NewCTR would allocate for each packet.
-func (t *transform) crypt(data []byte, ssrc uint32, index uint64) {
-	t.ctr = t.salt
-	binary.BigEndian.PutUint32(t.ctr[4:], binary.BigEndian.Uint32(t.ctr[4:])^ssrc)
-	high := binary.BigEndian.Uint64(t.ctr[8:]) ^ index<<16
-	binary.BigEndian.PutUint64(t.ctr[8:], high)
-	for ctr := uint16(0); len(data) > 0; {
-		n := min(len(data), chunk)
-		for at := 0; at < n; at += aes.BlockSize {
-			binary.BigEndian.PutUint16(t.ctr[14:], ctr)
-			t.block.Encrypt(t.stream[at:at+aes.BlockSize], t.ctr[:])
-			ctr++
+// enciphered one by one because cipher.NewCTR would allocate for each packet; all
+// are laid out before the first is enciphered, so that none waits for its own bytes.
+func (t *transform) crypt(w *Scratch, data []byte, ssrc uint32, index uint64) {
+	block, high, low := t.block, t.high^uint64(ssrc), t.low^index<<16
+	for len(data) > 0 {
+		n := min(len(data), len(w.stream))
+		stream := w.stream[:(n+aes.BlockSize-1)&^(aes.BlockSize-1)]
+		for b := stream; len(b) >= aes.BlockSize; b = b[aes.BlockSize:] {
+			binary.BigEndian.PutUint64(b, high)
+			binary.BigEndian.PutUint64(b[8:], low)
+			low++ // its last 16 bits are the block counter
 		}
-		subtle.XORBytes(data[:n], data[:n], t.stream[:n])
+		for b := stream; len(b) >= aes.BlockSize; b = b[aes.BlockSize:] {
+			block.Encrypt(b[:aes.BlockSize], b[:aes.BlockSize])
+		}
+		subtle.XORBytes(data[:n], data[:n], stream)
 		data = data[n:]
 	}
 }
 
-// tag computes the authentication tag over msg and, for SRTP, the rollover
-// counter (RFC 3711 4.2). The result lives until the next call.
-func (t *transform) tag(msg []byte, roc uint32, withROC bool) []byte {
-	t.mac.Reset()
-	t.mac.Write(msg)
-	if withROC {
-		binary.BigEndian.PutUint32(t.word[:], roc)
-		t.mac.Write(t.word[:])
-	}
-	return t.mac.Sum(t.sum[:0])[:t.tagLen]
+// warm brings the lines of the keys near. The key schedule is out of our reach
+// behind the interface; to encipher a block is what touches it.
+func (t *transform) warm(w *Scratch) {
+	t.block.Encrypt(w.stream[:aes.BlockSize], w.stream[:aes.BlockSize])
 }
 
 // valid compares tags in constant time.

@@ -86,15 +86,15 @@ func FuzzParseCrypto(f *testing.F) {
 
 func FuzzReceiver(f *testing.F) {
 	p := packet(1, 2, 20)
-	n, _ := NewSender(testKey(AESCM80)).RTP(p[:cap(p)], len(p))
+	n, _ := NewSender(testKey(AESCM80)).RTP(NewScratch(), p[:cap(p)], len(p))
 	f.Add(p[:n])
 	f.Add(report(1))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		r := NewReceiver(testKey(AESCM80), len(p)%5)
-		if n, err := r.RTP(bytes.Clone(p)); err == nil && n > len(p) {
+		if n, err := r.RTP(NewScratch(), bytes.Clone(p)); err == nil && n > len(p) {
 			t.Error("grew")
 		}
-		if n, err := r.RTCP(bytes.Clone(p)); err == nil && n > len(p) {
+		if n, err := r.RTCP(NewScratch(), bytes.Clone(p)); err == nil && n > len(p) {
 			t.Error("grew")
 		}
 	})

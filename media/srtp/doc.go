@@ -6,7 +6,7 @@
 // A [Sender] or [Receiver] holds one master key and so one direction of one
 // stream of keys; each synchronisation source in it has its own rollover counter
 // and replay window. None of them locks: their owner is whoever handles the
-// packets. Nothing is allocated per packet.
+// packets, and lends them its [Scratch]. Nothing is allocated per packet.
 //
 // It stands beside pion/srtp because it is measured faster and allocation-free
 // (BenchmarkProtect); the tests hold it against pion in both directions. What it

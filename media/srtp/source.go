@@ -21,11 +21,12 @@ const maxSources = 64
 // source is the state of one synchronisation source under one key.
 type source struct {
 	ssrc    uint32
-	started bool
-	seq     uint16 // s_l of RFC 3711 3.3.1: highest sequence number
 	roc     uint32
+	seq     uint16 // s_l of RFC 3711 3.3.1: highest sequence number
+	started bool   // by an RTP packet
+	live    bool   // not so: the zero value, which stands for no source
+	rtcp    uint32 // the sender's last SRTCP index
 	window  window
-	rtcp    uint32 // next (sender) SRTCP index
 	control window // of SRTCP
 }
 
@@ -56,18 +57,17 @@ func (s *source) advance(seq uint16, roc uint32) {
 }
 
 // window is a replay window of 128 packets (RFC 3711 3.3.2): bit n of the pair
-// (low, high) stands for index top-n.
+// (low, high) stands for index top-n. A window that has taken something has its bit 0 set.
 type window struct {
 	top       uint64
 	low, high uint64
-	any       bool
 }
 
 const windowSize = 128
 
 // fresh reports whether index may be accepted.
 func (w *window) fresh(index uint64) bool {
-	if !w.any || index > w.top {
+	if w.low == 0 || index > w.top {
 		return true
 	}
 	d := w.top - index
@@ -82,8 +82,8 @@ func (w *window) fresh(index uint64) bool {
 
 // take marks index as seen.
 func (w *window) take(index uint64) {
-	if !w.any {
-		*w = window{top: index, low: 1, any: true}
+	if w.low == 0 {
+		*w = window{top: index, low: 1}
 		return
 	}
 	if index <= w.top {
@@ -110,33 +110,39 @@ func (w *window) take(index uint64) {
 	w.low |= 1
 }
 
-// sources finds the state of a source; the last one used is tried first.
+// sources holds the state of sources. The one used last lies in the struct, the
+// others are behind it: packets come in runs of one source.
 type sources struct {
-	list []*source
-	last *source
+	last   source
+	others []source
 }
 
+// find makes a source the last one and returns it, nil when it is not known. The
+// result is good until the next call.
 func (l *sources) find(ssrc uint32) *source {
-	if l.last != nil && l.last.ssrc == ssrc {
-		return l.last
+	if l.last.ssrc == ssrc && l.last.live {
+		return &l.last
 	}
-	for _, s := range l.list {
-		if s.ssrc == ssrc {
-			l.last = s
-			return s
+	for i := range l.others {
+		if o := &l.others[i]; o.ssrc == ssrc {
+			l.last, *o = *o, l.last
+			return &l.last
 		}
 	}
 	return nil
 }
 
+// add makes a new source the last one; nil when there are too many.
 func (l *sources) add(s source) *source {
-	if len(l.list) >= maxSources {
-		return nil
+	if l.last.live {
+		if len(l.others) >= maxSources-1 {
+			return nil
+		}
+		l.others = append(l.others, l.last)
 	}
-	p := &s
-	l.list = append(l.list, p)
-	l.last = p
-	return p
+	s.live = true
+	l.last = s
+	return &l.last
 }
 
 // headerLen is the length of an RTP header with CSRCs and extension (RFC 3550

@@ -61,15 +61,16 @@ func TestKeyDerivation(t *testing.T) {
 	hex.Decode(k.Master[:], []byte("E1F97A0D3E018BE0D64FA32C06DE4139"))
 	hex.Decode(k.Salt[:], []byte("0EC675AD498AFEEBB6960B3AABE6"))
 	tr := newTransform(&k, labelRTP, 10)
-	if got := hex.EncodeToString(tr.salt[:14]); got != "30cbbc08863d8c85d49db34a9ae1" {
+	salt := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, tr.high), tr.low)
+	if got := hex.EncodeToString(salt[:14]); got != "30cbbc08863d8c85d49db34a9ae1" {
 		t.Errorf("session salt %s", got)
 	}
 	// The cipher key C61E7A93744F39EE10734AFE3FF7A087 is seen through the key stream (IV of index 0, SSRC 0 is the salt).
 	data := make([]byte, 16)
-	tr.crypt(data, 0, 0)
+	tr.crypt(NewScratch(), data, 0, 0)
 	plain := newTransform(&k, labelRTP, 10)
 	want := make([]byte, 16)
-	plain.block.Encrypt(want, plain.salt[:])
+	plain.block.Encrypt(want, salt)
 	if !bytes.Equal(data, want) {
 		t.Error("key stream does not begin at the salt")
 	}
@@ -78,6 +79,7 @@ func TestKeyDerivation(t *testing.T) {
 // TestAgainstPion: what we protect pion opens and the other way round, bit
 // exact, for all payload sizes, CSRCs, extensions and across the wrap of the sequence number.
 func TestAgainstPion(t *testing.T) {
+	w := NewScratch()
 	for _, suite := range []Suite{AESCM80, AESCM32} {
 		t.Run(suite.String(), func(t *testing.T) {
 			k := testKey(suite)
@@ -96,7 +98,7 @@ func TestAgainstPion(t *testing.T) {
 					binary.BigEndian.PutUint16(p[12+8+2:], 2)
 				}
 				want := bytes.Clone(p)
-				n, err := ours.RTP(p[:cap(p)], len(p))
+				n, err := ours.RTP(w, p[:cap(p)], len(p))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -111,7 +113,7 @@ func TestAgainstPion(t *testing.T) {
 				if !bytes.Equal(enc, p[:n]) {
 					t.Fatalf("packet %d differs from pion's", i)
 				}
-				if n, err = back.RTP(enc); err != nil || !bytes.Equal(enc[:n], want) {
+				if n, err = back.RTP(w, enc); err != nil || !bytes.Equal(enc[:n], want) {
 					t.Fatalf("we open packet %d: %v", i, err)
 				}
 				seq++
@@ -124,13 +126,14 @@ func TestAgainstPion(t *testing.T) {
 }
 
 func TestRTCPAgainstPion(t *testing.T) {
+	w := NewScratch()
 	k := testKey(AESCM80)
 	ours, theirs := NewSender(k), pionContext(t, k)
 	back, from := NewReceiver(k, 0), pionContext(t, k)
 	for i := range 300 {
 		p := report(7)
 		want := bytes.Clone(p)
-		n, err := ours.RTCP(p[:cap(p)], len(p))
+		n, err := ours.RTCP(w, p[:cap(p)], len(p))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,10 +149,10 @@ func TestRTCPAgainstPion(t *testing.T) {
 			t.Fatal(err)
 		}
 		replay := bytes.Clone(enc)
-		if n, err = back.RTCP(enc); err != nil || !bytes.Equal(enc[:n], want) {
+		if n, err = back.RTCP(w, enc); err != nil || !bytes.Equal(enc[:n], want) {
 			t.Fatalf("we open report %d: %v", i, err)
 		}
-		if _, err = back.RTCP(replay); !errors.Is(err, ErrReplay) {
+		if _, err = back.RTCP(w, replay); !errors.Is(err, ErrReplay) {
 			t.Fatalf("replayed report: %v", err)
 		}
 	}
@@ -157,22 +160,25 @@ func TestRTCPAgainstPion(t *testing.T) {
 
 // TestUnencryptedRTCP: a cleared E flag means authenticated but not encrypted (RFC 3711 3.4).
 func TestUnencryptedRTCP(t *testing.T) {
+	w := NewScratch()
 	k := testKey(AESCM80)
 	r := NewReceiver(k, 0)
 	p := append(report(9), 0, 0, 0, 5)
-	p = append(p, newTransform(&k, labelRTCP, rtcpTag).tag(p, 0, false)...)
-	n, err := r.RTCP(p)
+	tr := newTransform(&k, labelRTCP, rtcpTag)
+	p = append(p, tr.tag(w, p, 0, false)...)
+	n, err := r.RTCP(w, p)
 	if err != nil || !bytes.Equal(p[:n], report(9)) {
 		t.Fatal(n, err)
 	}
 }
 
 func TestRefused(t *testing.T) {
+	w := NewScratch()
 	k := testKey(AESCM80)
 	protect := func(seq uint16) []byte {
 		// A sender per packet: rollover counter 0 throughout.
 		p := packet(seq, 5, 20)
-		n, _ := NewSender(k).RTP(p[:cap(p)], len(p))
+		n, _ := NewSender(k).RTP(w, p[:cap(p)], len(p))
 		return p[:n]
 	}
 	r := NewReceiver(k, 0)
@@ -190,27 +196,27 @@ func TestRefused(t *testing.T) {
 		"flipped tag":    {flip(protect(2), 41), ErrTag},
 	} {
 		before := bytes.Clone(c.p)
-		if _, err := r.RTP(c.p); !errors.Is(err, c.want) {
+		if _, err := r.RTP(w, c.p); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 		if !bytes.Equal(before, c.p) {
 			t.Errorf("%s: the packet was changed", name)
 		}
 	}
-	if len(r.sources.list) != 0 {
+	if r.sources.last.live || len(r.sources.others) != 0 {
 		t.Error("refused packets left state")
 	}
 	for _, seq := range []uint16{1000, 1001, 1003, 1002} {
-		if _, err := r.RTP(protect(seq)); err != nil {
+		if _, err := r.RTP(w, protect(seq)); err != nil {
 			t.Errorf("packet %d: %v", seq, err)
 		}
 	}
 	for _, seq := range []uint16{1000, 1003, 875} {
-		if _, err := r.RTP(protect(seq)); !errors.Is(err, ErrReplay) {
+		if _, err := r.RTP(w, protect(seq)); !errors.Is(err, ErrReplay) {
 			t.Errorf("packet %d again: %v", seq, err)
 		}
 	}
-	if _, err := r.RTP(protect(876)); err != nil {
+	if _, err := r.RTP(w, protect(876)); err != nil {
 		t.Errorf("oldest in the window: %v", err)
 	}
 }
@@ -222,19 +228,20 @@ func flip(p []byte, at int) []byte {
 
 // TestReorderAcrossWrap: a late packet from before the wrap still belongs to the old rollover counter.
 func TestReorderAcrossWrap(t *testing.T) {
+	w := NewScratch()
 	k := testKey(AESCM80)
 	s, r := NewSender(k), NewReceiver(k, 0)
 	var sent [][]byte
 	for _, seq := range []uint16{65533, 65534, 65535, 0, 1, 2} {
 		p := packet(seq, 1, 160)
-		n, err := s.RTP(p[:cap(p)], len(p))
+		n, err := s.RTP(w, p[:cap(p)], len(p))
 		if err != nil {
 			t.Fatal(err)
 		}
 		sent = append(sent, p[:n])
 	}
 	for _, i := range []int{0, 3, 2, 1, 5, 4} {
-		if _, err := r.RTP(sent[i]); err != nil {
+		if _, err := r.RTP(w, sent[i]); err != nil {
 			t.Errorf("packet %d: %v", i, err)
 		}
 	}
@@ -242,18 +249,19 @@ func TestReorderAcrossWrap(t *testing.T) {
 
 // TestMKI: peers that declare an MKI and send it, and those that only declare it.
 func TestMKI(t *testing.T) {
+	w := NewScratch()
 	k := testKey(AESCM80)
 	for _, sends := range []bool{true, false} {
 		s, r := NewSender(k), NewReceiver(k, 4)
 		for seq := range uint16(20) {
 			p := packet(seq, 1, 160)
 			want := bytes.Clone(p)
-			n, _ := s.RTP(p[:cap(p)], len(p))
+			n, _ := s.RTP(w, p[:cap(p)], len(p))
 			p = p[:n]
 			if sends {
 				p = append(append(bytes.Clone(p[:n-10]), 0, 0, 0, 1), p[n-10:]...)
 			}
-			if n, err := r.RTP(p); err != nil || !bytes.Equal(p[:n], want) {
+			if n, err := r.RTP(w, p); err != nil || !bytes.Equal(p[:n], want) {
 				t.Fatalf("sends %v, packet %d: %v", sends, seq, err)
 			}
 		}
@@ -261,15 +269,16 @@ func TestMKI(t *testing.T) {
 }
 
 func TestSourcesAreBounded(t *testing.T) {
+	w := NewScratch()
 	s := NewSender(testKey(AESCM80))
 	for ssrc := range uint32(maxSources) {
 		p := packet(1, ssrc, 10)
-		if _, err := s.RTP(p[:cap(p)], len(p)); err != nil {
+		if _, err := s.RTP(w, p[:cap(p)], len(p)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	p := packet(1, 1<<20, 10)
-	if _, err := s.RTP(p[:cap(p)], len(p)); !errors.Is(err, ErrSources) {
+	if _, err := s.RTP(w, p[:cap(p)], len(p)); !errors.Is(err, ErrSources) {
 		t.Errorf("one too many: %v", err)
 	}
 }
@@ -304,24 +313,47 @@ func TestWindow(t *testing.T) {
 }
 
 func TestNoAllocation(t *testing.T) {
+	w := NewScratch()
 	k := testKey(AESCM80)
 	s, r := NewSender(k), NewReceiver(k, 0)
-	buf := packet(0, 1, 160)[:MaxPacket]
+	rtp, rtcp, buf := packet(0, 1, 160), report(1), make([]byte, MaxPacket)
 	seq := uint16(0)
-	if n := testing.AllocsPerRun(1000, func() {
-		seq++
-		binary.BigEndian.PutUint16(buf[2:], seq)
-		n, _ := s.RTP(buf, 172)
-		if _, err := r.RTP(buf[:n]); err != nil {
-			t.Fatal(err)
+	for name, step := range map[string]func(){
+		"RTP": func() {
+			seq++
+			binary.BigEndian.PutUint16(rtp[2:], seq)
+			n, _ := s.RTP(w, buf, copy(buf, rtp))
+			if _, err := r.RTP(w, buf[:n]); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"RTCP": func() {
+			n, _ := s.RTCP(w, buf, copy(buf, rtcp))
+			if _, err := r.RTCP(w, buf[:n]); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"forged": func() {
+			n := copy(buf, rtp)
+			buf[8] = 0xFF // of no known source
+			if _, err := r.RTP(w, buf[:n+10]); err != ErrTag {
+				t.Fatal(err)
+			}
+		},
+		"warm": func() {
+			s.Warm(w)
+			r.Warm(w)
+		},
+	} {
+		if n := testing.AllocsPerRun(1000, step); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
 		}
-	}); n != 0 {
-		t.Errorf("%v allocations per packet", n)
 	}
 }
 
 // BenchmarkProtect compares our path with pion's for a 20 ms G.711 packet.
 func BenchmarkProtect(b *testing.B) {
+	w := NewScratch()
 	k := testKey(AESCM80)
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()
@@ -329,7 +361,7 @@ func BenchmarkProtect(b *testing.B) {
 		buf := packet(0, 1, 160)[:MaxPacket]
 		for i := uint16(0); b.Loop(); i++ {
 			binary.BigEndian.PutUint16(buf[2:], i)
-			if _, err := s.RTP(buf, 172); err != nil {
+			if _, err := s.RTP(w, buf, 172); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -349,6 +381,7 @@ func BenchmarkProtect(b *testing.B) {
 
 // BenchmarkRoundTrip protects and opens.
 func BenchmarkRoundTrip(b *testing.B) {
+	w := NewScratch()
 	k := testKey(AESCM80)
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()
@@ -356,8 +389,8 @@ func BenchmarkRoundTrip(b *testing.B) {
 		buf := packet(0, 1, 160)[:MaxPacket]
 		for i := uint16(0); b.Loop(); i++ {
 			binary.BigEndian.PutUint16(buf[2:], i)
-			n, _ := s.RTP(buf, 172)
-			if _, err := r.RTP(buf[:n]); err != nil {
+			n, _ := s.RTP(w, buf, 172)
+			if _, err := r.RTP(w, buf[:n]); err != nil {
 				b.Fatal(err)
 			}
 		}
