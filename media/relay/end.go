@@ -105,25 +105,25 @@ func control(p []byte) bool { return p[1] >= 192 && p[1] <= 223 }
 
 // receive handles one packet buf[:n] that came from a source to one of the
 // side's ports; buf has room for srtp.Overhead more. This is the hot path: no
-// allocation, no lookup.
-func (e *end) receive(w *srtp.Scratch, buf []byte, n int, onRTCP bool, from netip.AddrPort, now time.Duration) {
+// allocation, no lookup. The result is what the other side is to be sent.
+func (e *end) receive(w *srtp.Scratch, buf []byte, n int, onRTCP bool, from netip.AddrPort, now time.Duration) (out onward) {
 	l := &e.rtp
 	if onRTCP {
 		l = &e.rtcp
 	}
 	if !e.agreed || n < 8 || n > srtp.MaxPacket || buf[0]>>6 != 2 || !l.knows(from) && !l.admits(from, e.profile.PeerSources) {
 		e.in.dropped++
-		return
+		return out
 	}
 	isRTCP, size := onRTCP || control(buf), n
 	if !isRTCP && n < 12 {
 		e.in.dropped++
-		return
+		return out
 	}
 	if e.secure {
 		if n = e.open(w, buf[:n], isRTCP, now); n == 0 {
 			e.in.dropped++
-			return
+			return out
 		}
 	}
 	if l.settle(from) {
@@ -137,7 +137,7 @@ func (e *end) receive(w *srtp.Scratch, buf []byte, n int, onRTCP bool, from neti
 	if !isRTCP {
 		e.in.take(buf, size, e.clocks[buf[1]&0x7f], now)
 	}
-	e.session.ends[e.side.Other()].send(w, buf, n, isRTCP, now)
+	return e.session.ends[e.side.Other()].protect(w, buf, n, isRTCP)
 }
 
 // keyOverlap is how long the key before is still taken: our 200 may be lost and
@@ -170,38 +170,52 @@ func opened(w *srtp.Scratch, r *srtp.Receiver, p []byte, isRTCP bool) (int, erro
 	return r.RTP(w, p)
 }
 
-// send protects and sends one packet to the side.
-func (e *end) send(w *srtp.Scratch, buf []byte, n int, isRTCP bool, now time.Duration) {
+// protect readies one packet for the side.
+func (e *end) protect(w *srtp.Scratch, buf []byte, n int, isRTCP bool) (out onward) {
 	if !e.agreed {
-		return
+		return out
 	}
-	port, l := e.pair.rtp, &e.rtp
+	if _, l := e.way(isRTCP); !l.target().IsValid() {
+		return out
+	}
+	tx := e.sender()
+	if tx != nil {
+		var err error
+		if isRTCP {
+			n, err = tx.RTCP(w, buf, n)
+		} else {
+			n, err = tx.RTP(w, buf, n)
+		}
+		if err != nil {
+			e.out.dropped++
+			return out
+		}
+	}
+	return onward{session: e.session, side: e.side, rtcp: isRTCP, n: n, tx: tx}
+}
+
+// way is the port to send from, and who knows where to.
+func (e *end) way(isRTCP bool) (port, *latch) {
 	if isRTCP && !e.mux {
-		port, l = e.pair.rtcp, &e.rtcp
+		return e.pair.rtcp, &e.rtcp
 	}
+	return e.pair.rtp, &e.rtp
+}
+
+// send sends one packet to the side.
+func (e *end) send(p []byte, isRTCP bool, now time.Duration) {
+	port, l := e.way(isRTCP)
 	to := l.target()
 	if !to.IsValid() {
 		return
 	}
-	if e.secure {
-		var err error
-		if isRTCP {
-			n, err = e.tx.RTCP(w, buf, n)
-		} else {
-			n, err = e.tx.RTP(w, buf, n)
-		}
-		if err != nil {
-			e.out.dropped++
-			return
-		}
-	}
-	if !port.send(buf[:n], to) {
+	if !port.send(p, to) {
 		e.out.dropped++
 		return
 	}
 	e.out.seen = now
 	if !isRTCP {
 		e.out.packets++
-		e.out.bytes += uint64(n)
+		e.out.bytes += uint64(len(p))
 	}
 }

@@ -297,3 +297,41 @@ func TestOwnersPointers(t *testing.T) {
 	negotiate(t, s, tandem.SideA, a, c)
 	check("its answer", [2]bool{true, true})
 }
+
+// TestNothingShipsAfterAChange: a media thread takes a packet and sends it a
+// little later. What was readied for a side as it was must not leave to a side
+// that has changed, least of all in the clear to one that is secured now.
+func TestNothingShipsAfterAChange(t *testing.T) {
+	for name, change := range map[string]func(*session, *peer){
+		"closed":    func(s *session, _ *peer) { s.Close() },
+		"next peer": func(s *session, _ *peer) { s.SetPeer(tandem.MediaProfile{}) },
+		"secured next peer": func(s *session, a *peer) {
+			c := newPeer(t, "127.0.0.1", true)
+			s.SetPeer(profile(c))
+			negotiate(t, s, tandem.SideA, a, c)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := newPeer(t, "127.0.0.1", false), newPeer(t, "127.0.0.1", false)
+			s := join(t, newPool(t, testConfig(t), Deps{}), a, b).(*session)
+			in, out := s.ends[0].pair, s.ends[1].pair
+			real := out.rtp
+			t.Cleanup(func() { out.rtp = real })
+			sent := &sink{}
+			out.rtp = sent
+			scratch, buf := srtp.NewScratch(), make([]byte, srtp.MaxPacket+srtp.Overhead)
+			take := func() onward {
+				return in.take(scratch, buf, copy(buf, a.packet(160)), false, addr(a.rtp), s.pool.now())
+			}
+			o := take()
+			if o.ship(buf, s.pool.now()); sent.last == nil {
+				t.Fatal("the packet before the change was not sent")
+			}
+			o, sent.last = take(), nil
+			change(s, a)
+			if o.ship(buf, s.pool.now()); sent.last != nil {
+				t.Error("sent")
+			}
+		})
+	}
+}

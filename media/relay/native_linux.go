@@ -17,6 +17,8 @@ import (
 const (
 	// batch is how many ready ports one turn handles.
 	batch = 64
+	// group is how many of them go through the thread together.
+	group = 16
 	// waitMillis bounds a turn, so that a stop is seen even if its wake-up were lost.
 	waitMillis = 500
 	wakeMark   = -1
@@ -32,17 +34,28 @@ type native struct {
 }
 
 // thread is one media thread, by the thread that its goroutine keeps busy: its own
-// epoll set, one buffer, no allocation.
+// epoll set, its own buffers, no allocation.
 type thread struct {
 	pool    *Pool
 	epoll   int
 	wake    int
 	events  [batch]unix.EpollEvent
-	buf     [srtp.MaxPacket + srtp.Overhead]byte
 	work    *srtp.Scratch
 	from    unix.RawSockaddrAny
 	size    uint32
 	touched int // keeps warm's reads in the program
+
+	arrivals [group]arrival
+}
+
+// arrival is a packet on its way through a thread.
+type arrival struct {
+	pair *pair
+	rtcp bool // came to the RTCP port
+	n    int
+	from netip.AddrPort
+	out  onward
+	buf  [srtp.MaxPacket + srtp.Overhead]byte
 }
 
 func newNative(p *Pool) (network, error) {
@@ -98,10 +111,23 @@ func (t *thread) run() {
 // turn handles one packet of each of the n ready ports, so that a flooded port
 // can't starve the others; false when the pool has closed.
 func (t *thread) turn(n int) bool {
-	t.warm(n)
 	now := t.pool.now()
-	for i := range n {
-		ev := &t.events[i]
+	for first := 0; first < n; first += group {
+		if !t.handle(t.events[first:min(n, first+group)], now) {
+			return false
+		}
+	}
+	return true
+}
+
+// handle receives the packets of some ports, then opens and protects them, then
+// sends them: each step finds its code in the near cache from the packet before,
+// while receiving and sending in turn would push each other out.
+func (t *thread) handle(ready []unix.EpollEvent, now time.Duration) bool {
+	t.warm(ready)
+	k := 0
+	for i := range ready {
+		ev := &ready[i]
 		if ev.Pad == wakeMark {
 			select {
 			case <-t.pool.stop:
@@ -110,9 +136,35 @@ func (t *thread) turn(n int) bool {
 			}
 			continue
 		}
-		if p := t.pool.banks[ev.Pad].table[ev.Fd>>1].Load(); p != nil {
-			t.serve(p, ev.Fd&1 == 1, now)
+		p := t.pool.banks[ev.Pad].table[ev.Fd>>1].Load()
+		if p == nil {
+			continue
 		}
+		a := &t.arrivals[k]
+		a.pair, a.rtcp = p, ev.Fd&1 == 1
+		if t.receive(a) {
+			k++
+		}
+	}
+	arrivals := t.arrivals[:k]
+	for i := range arrivals {
+		if o := arrivals[i].pair.owner.Load(); o != nil {
+			if r := o.rx.Load(); r != nil {
+				r.Warm(t.work)
+			}
+			if s := o.tx.Load(); s != nil {
+				s.Warm(t.work)
+			}
+		}
+	}
+	for i := range arrivals {
+		a := &arrivals[i]
+		a.out = a.pair.take(t.work, a.buf[:], a.n, a.rtcp, a.from, now)
+	}
+	for i := range arrivals {
+		a := &arrivals[i]
+		a.out.ship(a.buf[:], now)
+		a.out = onward{} // an idle thread keeps no call
 	}
 	return true
 }
@@ -145,53 +197,38 @@ func (t *thread) wait() int {
 // warm touches what the packets of this turn will need. The memory of a call has
 // left the near caches since its last packet; asked for all together, the lines
 // arrive side by side instead of one after the other.
-func (t *thread) warm(n int) {
+func (t *thread) warm(ready []unix.EpollEvent) {
 	touched := 0
-	for i := range n {
-		if o := t.owner(i); o != nil {
-			touched += o.out.Load().rtp.(*rawPort).fd
+	for i := range ready {
+		ev := &ready[i]
+		if ev.Pad == wakeMark {
+			continue
+		}
+		if p := t.pool.banks[ev.Pad].table[ev.Fd>>1].Load(); p != nil {
+			touched += p.rtp.(*rawPort).fd
+			if o := p.owner.Load(); o != nil {
+				touched += o.out.Load().rtp.(*rawPort).fd
+			}
 		}
 	}
 	t.touched = touched
-	for i := range n { // by now the addresses are near
-		if o := t.owner(i); o != nil {
-			if r := o.rx.Load(); r != nil {
-				r.Warm(t.work)
-			}
-			if s := o.tx.Load(); s != nil {
-				s.Warm(t.work)
-			}
-		}
-	}
 }
 
-// owner is the owner of a ready port.
-func (t *thread) owner(i int) *owner {
-	ev := &t.events[i]
-	if ev.Pad == wakeMark {
-		return nil
-	}
-	p := t.pool.banks[ev.Pad].table[ev.Fd>>1].Load()
-	if p == nil {
-		return nil
-	}
-	return p.owner.Load()
-}
-
-// serve receives one packet. MSG_TRUNC makes the kernel tell the true length, so
-// that an oversize packet is dropped and not relayed cut off.
-func (t *thread) serve(p *pair, rtcp bool, now time.Duration) {
-	port := p.rtp.(*rawPort)
-	if rtcp {
-		port = p.rtcp.(*rawPort)
+// receive receives one packet. MSG_TRUNC makes the kernel tell the true length,
+// so that an oversize packet is dropped and not relayed cut off.
+func (t *thread) receive(a *arrival) bool {
+	port := a.pair.rtp
+	if a.rtcp {
+		port = a.pair.rtcp
 	}
 	t.size = unix.SizeofSockaddrAny
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(port.fd), uintptr(unsafe.Pointer(&t.buf[0])), srtp.MaxPacket,
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(port.(*rawPort).fd), uintptr(unsafe.Pointer(&a.buf[0])), srtp.MaxPacket,
 		unix.MSG_TRUNC, uintptr(unsafe.Pointer(&t.from)), uintptr(unsafe.Pointer(&t.size)))
 	if errno != 0 {
-		return // EAGAIN, or the ICMP error of an earlier send, which is cleared by this
+		return false // EAGAIN, or the ICMP error of an earlier send, which is cleared by this
 	}
-	p.deliver(t.work, t.buf[:], int(n), rtcp, source(&t.from), now)
+	a.n, a.from = int(n), source(&t.from)
+	return true
 }
 
 // source reads a socket address.
