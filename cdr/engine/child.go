@@ -69,7 +69,7 @@ func giveWay() {
 	threads, _ := os.ReadDir("/proc/self/task")
 	for _, t := range threads {
 		if id, err := strconv.Atoi(t.Name()); err == nil {
-			_ = unix.Setpriority(unix.PRIO_PROCESS, id, background)
+			_ = unix.SchedSetAttr(id, &unix.SchedAttr{Nice: background}, 0)
 		}
 	}
 }

@@ -17,6 +17,7 @@ func (c ServeCmd) Run(env *environment) error {
 		return err
 	}
 	tuneMemory()
+	shortSlices()
 	config.Without = c.Without
 	log := newLogger(env.stderr, config.Log)
 	node, err := StartNode(env.ctx, config, log)
