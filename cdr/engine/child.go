@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -182,14 +183,19 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "Ok.\n")
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
+	q, bad := parse(r.URL.Query())
+	if err := q.read(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
 		fail(w, http.StatusBadRequest, 27, "Code: 27. the request ended early: "+tandem.Clip(err.Error(), 200))
 		return
 	}
+	defer q.close()
 	watchdog := time.AfterFunc(stuckAfter, func() { os.Exit(3) })
 	defer watchdog.Stop()
-	out, err := s.query(r, body)
+	var out []byte
+	err := bad
+	if err == nil {
+		out, err = q.run(s.lib)
+	}
 	if err != nil {
 		code := 1000
 		var q *queryError
@@ -217,35 +223,84 @@ var (
 	plainName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-func (s *server) query(r *http.Request, body []byte) ([]byte, error) {
-	params, settings, sql := map[string]string{}, []string{}, ""
-	for key, values := range r.URL.Query() {
+// query is one request. The body of an insert is in rows, any other's in text.
+type query struct {
+	sql      string // without the body
+	insert   string // the INSERT INTO ... of rows in Native format; empty: something else
+	params   map[string]string
+	settings []string
+	text     []byte
+	rows     *os.File
+	size     int64 // of rows
+}
+
+// parse reads a request's parameters. The query is never nil: its body must be
+// read before an error is answered.
+func parse(values url.Values) (*query, error) {
+	q := &query{params: map[string]string{}}
+	var err error
+	for key, values := range values {
 		name, isParam := strings.CutPrefix(key, "param_")
 		switch {
 		case isParam:
-			params[name] = values[0]
+			q.params[name] = values[0]
 		case key == "query":
-			sql = values[0]
+			q.sql = values[0]
 		case clientOnly[key]:
 		case plainName.MatchString(key):
-			settings = append(settings, key+" = "+literal(values[0]))
+			q.settings = append(q.settings, key+" = "+literal(values[0]))
 		default:
-			return nil, &queryError{115, "Code: 115. setting " + strconv.Quote(tandem.Clip(key, 40)) + " is not a name (UNKNOWN_SETTING)"}
+			err = &queryError{115, "Code: 115. setting " + strconv.Quote(tandem.Clip(key, 40)) + " is not a name (UNKNOWN_SETTING)"}
 		}
 	}
-	sort.Strings(settings)
-	if m := insertNative.FindStringSubmatch(sql); m != nil {
-		return nil, s.insert(m[1], settings, body)
+	sort.Strings(q.settings)
+	if m := insertNative.FindStringSubmatch(q.sql); m != nil {
+		q.insert = m[1]
 	}
+	return q, err
+}
+
+// read takes in the body. The library would cut inline binary data at blank
+// lines, so that of an insert goes into a memory file, as it comes: it is a
+// megabyte or two, which need not be in this heap as well.
+func (q *query) read(body io.Reader) (err error) {
+	if q.insert == "" {
+		q.text, err = io.ReadAll(body)
+		return err
+	}
+	fd, err := unix.MemfdCreate("tandem-insert", unix.MFD_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	q.rows = os.NewFile(uintptr(fd), "tandem-insert")
+	// A reader and a writer without shortcuts of their own: with the file's, the buffer would not be used.
+	q.size, err = io.CopyBuffer(struct{ io.Writer }{q.rows}, struct{ io.Reader }{body}, make([]byte, 128<<10))
+	if err != nil {
+		q.close()
+	}
+	return err
+}
+
+func (q *query) close() {
+	if q.rows != nil {
+		q.rows.Close()
+	}
+}
+
+func (q *query) run(lib *library) ([]byte, error) {
+	if q.insert != "" {
+		return nil, q.store(lib)
+	}
+	sql := q.sql
 	if sql == "" {
-		sql = string(body)
+		sql = string(q.text)
 	} else {
-		sql += "\n" + string(body)
+		sql += "\n" + string(q.text)
 	}
-	if len(settings) > 0 && readsRows.MatchString(sql) && !settingsWord.MatchString(sql) {
-		sql += "\nSETTINGS " + strings.Join(settings, ", ")
+	if len(q.settings) > 0 && readsRows.MatchString(sql) && !settingsWord.MatchString(sql) {
+		sql += "\nSETTINGS " + strings.Join(q.settings, ", ")
 	}
-	out, err := s.lib.run(sql, "Native", params)
+	out, err := lib.run(sql, "Native", q.params)
 	if err != nil {
 		return nil, err
 	}
@@ -256,24 +311,14 @@ func (s *server) query(r *http.Request, body []byte) ([]byte, error) {
 var clientOnly = map[string]bool{"database": true, "default_format": true, "client_protocol_version": true, "query_id": true, "quota_key": true,
 	"wait_end_of_query": true, "compress": true, "decompress": true, "session_id": true, "session_timeout": true}
 
-// insert stores a Native body. The library would cut inline binary data at
-// blank lines, so the body goes through a memory file. One thread and one block
-// per body: deduplication by token needs the same blocks at every retry.
-func (s *server) insert(statement string, settings []string, body []byte) error {
-	if len(body) == 0 {
+// store inserts rows. One thread and one block per body: deduplication by token
+// needs the same blocks at every retry.
+func (q *query) store(lib *library) error {
+	if q.size == 0 {
 		return nil
 	}
-	fd, err := unix.MemfdCreate("tandem-insert", unix.MFD_CLOEXEC)
-	if err != nil {
-		return err
-	}
-	f := os.NewFile(uintptr(fd), "tandem-insert")
-	defer f.Close()
-	if _, err := f.Write(body); err != nil {
-		return err
-	}
-	settings = append(settings, insertSelect...)
-	_, err = s.lib.run(fmt.Sprintf("%s SETTINGS %s SELECT * FROM file('/proc/self/fd/%d', 'Native')", statement, strings.Join(settings, ", "), fd), "Null", nil)
+	settings := append(q.settings, insertSelect...)
+	_, err := lib.run(fmt.Sprintf("%s SETTINGS %s SELECT * FROM file('/proc/self/fd/%d', 'Native')", q.insert, strings.Join(settings, ", "), q.rows.Fd()), "Null", nil)
 	return err
 }
 
