@@ -19,7 +19,7 @@ type Config struct {
 	Node string // names this node in tokens
 	// MaxRows and Interval bound a batch. An insert costs the engine some 15 ms of
 	// CPU however few rows it has (parts, indices, the merge that follows), so
-	// few and large ones: every 10 s, or as soon as 2,000 rows (about 2 MB) have
+	// few and large ones: every 10 s, or as soon as about 2,000 rows (2 MB) have
 	// gathered. Who reads reports asks for a Flush first and does not see it.
 	MaxRows  int
 	Interval time.Duration
@@ -89,6 +89,8 @@ type Pipeline struct {
 	deps Deps
 	rows Assembler
 	path string
+
+	lastRows int // of the last batch that was priced: the ledger's own
 
 	mu       sync.Mutex
 	cur      cursors

@@ -2,6 +2,7 @@ package cdr
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"tandem"
@@ -46,6 +47,7 @@ func (p *Pipeline) priceEnds(ctx context.Context, r FactReader, rows []tandem.CD
 	p.deps.Busy(1)
 	defer p.deps.Busy(-1)
 	rows, more = p.ends(r, rows)
+	p.lastRows = len(rows)
 	return rows, more, p.price(ctx, rows)
 }
 
@@ -58,8 +60,10 @@ func (p *Pipeline) ends(r FactReader, rows []tandem.CDR) ([]tandem.CDR, bool) {
 			return rows, false
 		}
 		if fact.Kind == tandem.FactEnd {
-			rows = append(rows, p.rows.Rows(fact)...)
-			ends++
+			if ends++; ends == 1 { // as many as the last time, and a few more
+				rows = slices.Grow(rows, p.lastRows+p.lastRows/8)
+			}
+			rows = p.rows.AppendRows(rows, fact)
 		}
 	}
 	return rows, true

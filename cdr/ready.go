@@ -36,38 +36,46 @@ func (q *ready) add(from, to tandem.JournalPos, rows []tandem.CDR) {
 	q.runs = append(q.runs, run{from, to, rows})
 }
 
-// take removes and returns about n rows of the facts from from on, whole calls
-// only, and the last position that they cover. ok is false when the first run
-// does not begin there.
+// take removes and returns about n rows of the facts from from on, a quarter more
+// or less so that they can stay where the ledger made them: whole calls only, and
+// the last position that they cover. ok is false when the first run does not begin there.
 func (q *ready) take(from tandem.JournalPos, n int) (rows []tandem.CDR, to tandem.JournalPos, ok bool) {
 	q.skip(from)
 	if len(q.runs) == 0 || q.runs[0].from != from {
 		return nil, 0, false
 	}
-	for len(q.runs) > 0 && len(rows) < n {
+	least, most := n-n/4, n+n/4
+	for len(q.runs) > 0 && len(rows) < least {
 		first := &q.runs[0]
-		if want := n - len(rows); len(first.rows) > want {
-			cut := want
-			for cut < len(first.rows) && first.rows[cut].NodeSeq == first.rows[cut-1].NodeSeq {
-				cut++
-			}
-			if cut < len(first.rows) {
-				to = first.rows[cut-1].NodeSeq
-				rows = append(rows, first.rows[:cut]...)
-				first.from, first.rows = to+1, first.rows[cut:]
-				q.rows -= cut
-				return rows, to, true
-			}
+		part, left := first.rows, []tandem.CDR(nil)
+		if to = first.to; len(rows)+len(part) > most {
+			part, left = cut(part, n-len(rows))
+			to = part[len(part)-1].NodeSeq
 		}
-		to = first.to
-		if rows == nil {
-			rows = first.rows // the usual case: nothing is copied
-		} else {
-			rows = append(rows, first.rows...)
+		switch {
+		case rows != nil:
+			rows = append(rows, part...)
+		case len(part) >= least || len(q.runs) == 1: // under load and without any: nothing is copied
+			rows = part
+		default:
+			rows = append(make([]tandem.CDR, 0, min(q.rows, most)), part...)
+		}
+		if len(left) > 0 {
+			first.from, first.rows = to+1, left
+			q.rows -= len(part)
+			return rows, to, true
 		}
 		q.drop()
 	}
 	return rows, to, true
+}
+
+// cut splits rows after the call to which the n-th belongs.
+func cut(rows []tandem.CDR, n int) (part, left []tandem.CDR) {
+	for n < len(rows) && rows[n].NodeSeq == rows[n-1].NodeSeq {
+		n++
+	}
+	return rows[:n:n], rows[n:]
 }
 
 // skip drops what was delivered from the journal.

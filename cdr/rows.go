@@ -3,6 +3,7 @@ package cdr
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"time"
 
 	"tandem"
@@ -23,13 +24,18 @@ type Assembler struct {
 // attempts beside them. It is pure: a replay of the fact gives the same rows
 // with the same IDs. Facts other than ends give none.
 func (a Assembler) Rows(f tandem.JournalFact) []tandem.CDR {
+	return a.AppendRows(nil, f)
+}
+
+// AppendRows is Rows behind others.
+func (a Assembler) AppendRows(rows []tandem.CDR, f tandem.JournalFact) []tandem.CDR {
 	if f.Kind != tandem.FactEnd {
-		return nil
+		return rows
 	}
 	c := &f.Call
 	trace := routeTrace(c.Trace)
 	decided := decidingLeg(c.Legs)
-	rows := make([]tandem.CDR, len(c.Legs))
+	rows = slices.Grow(rows, len(c.Legs))
 	for i := range c.Legs {
 		l := &c.Legs[i]
 		from, to := l.From, l.To
@@ -37,7 +43,7 @@ func (a Assembler) Rows(f tandem.JournalFact) []tandem.CDR {
 			// The A-leg shows what its numbers mean, not how the peer wrote them.
 			from, to = c.From, c.To
 		}
-		rows[i] = tandem.CDR{
+		row := tandem.CDR{
 			ID: tandem.LegID(c.Correlation, i), Version: 1, Correlation: c.Correlation, Node: c.Node, NodeSeq: f.Pos,
 			Attempt: i, Last: i == 0 || i == decided, Connected: l.Connected(), Recovered: c.Recovered, Emergency: c.Emergency, Failsafe: l.Failsafe,
 			Technology: l.Technology, Network: l.Network, Trunk: l.Trunk, Endpoint: l.Endpoint, Direction: c.Direction,
@@ -50,8 +56,9 @@ func (a Assembler) Rows(f tandem.JournalFact) []tandem.CDR {
 			RXPackets: l.RX.Packets, RXLost: l.RX.Lost, RXJitterMs: float32(l.RX.JitterMicros) / 1000, TXPackets: l.TX.Packets,
 		}
 		if a.MOS != nil && l.RX.Packets > 0 {
-			rows[i].MOS = a.MOS(l.RX.Lost, l.RX.Packets, rows[i].RXJitterMs, l.Codec)
+			row.MOS = a.MOS(l.RX.Lost, l.RX.Packets, row.RXJitterMs, l.Codec)
 		}
+		rows = append(rows, row)
 	}
 	return rows
 }

@@ -147,7 +147,7 @@ func (w *collector) read(ctx context.Context, from, limit tandem.JournalPos, max
 		if !ok {
 			break // the rest was lost to damage: the reader has skipped and counted it
 		}
-		rows = append(rows, w.p.rows.Rows(fact)...)
+		rows = w.p.rows.AppendRows(rows, fact)
 	}
 	if len(rows) == 0 {
 		return nil, limit, nil
