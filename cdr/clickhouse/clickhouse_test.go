@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -122,16 +123,68 @@ func TestRowsComeBackAsInsertedAndTokensDeduplicate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var plain uint64
-	if err := c.conn.QueryRow(ctx, "SELECT count() FROM cdr").Scan(&plain); err != nil || plain != 300 {
-		t.Fatalf("plain count %d, want 300 (%v)", plain, err)
-	}
-	got, err := c.Reports().Call(ctx, rows[0].Correlation)
-	if err != nil {
+	// What goes to a server by the driver: known by its token too, and the same rows.
+	if err := c.insertBatch(ctx, "node-1:1-100", rows); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(rows[:3], got); d != "" {
-		t.Fatal(d)
+	byDriver := sampleRows(101)[300:]
+	if err := c.insertBatch(ctx, "node-1:101-101", byDriver); err != nil {
+		t.Fatal(err)
+	}
+	var plain uint64
+	if err := c.conn.QueryRow(ctx, "SELECT count() FROM cdr").Scan(&plain); err != nil || plain != 303 {
+		t.Fatalf("plain count %d, want 303 (%v)", plain, err)
+	}
+	for _, want := range [][]tandem.CDR{rows[:3], byDriver} {
+		got, err := c.Reports().Call(ctx, want[0].Correlation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Fatal(d)
+		}
+	}
+}
+
+// TestRefusedInserts: what the engine refuses is classified, and costs the next
+// insert nothing.
+func TestRefusedInserts(t *testing.T) {
+	c, ctx := testClient(t), t.Context()
+	rows := sampleRows(10)
+	insert := func(want cdr.InsertClass, refused bool) {
+		t.Helper()
+		err := c.Insert(ctx, "n:1-10", rows)
+		var class *cdr.InsertError
+		if (err != nil) != refused || refused && (!errors.As(err, &class) || class.Class != want) {
+			t.Fatalf("got %v, want class %d", err, want)
+		}
+	}
+	if err := c.Migrate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		statement string
+		class     cdr.InsertClass
+		refused   bool
+	}{
+		{"ALTER TABLE cdr RENAME COLUMN mos TO elsewhere", cdr.Busy, true},
+		{"ALTER TABLE cdr RENAME COLUMN elsewhere TO mos", 0, false},
+		{"TRUNCATE TABLE cdr", 0, false},
+		{"ALTER TABLE cdr ADD CONSTRAINT good CHECK duration_ms < 60000", cdr.Poison, true},
+	} {
+		if err := c.conn.Exec(ctx, step.statement); err != nil {
+			t.Fatal(err)
+		}
+		insert(step.class, step.refused)
+		rows[0].Account += "x"
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := c.Insert(ended, "n:1-10", rows); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended: %v", err)
+	}
+	if err := c.Insert(ctx, "nothing", nil); err != nil {
+		t.Errorf("no rows: %v", err)
 	}
 }
 

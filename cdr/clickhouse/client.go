@@ -1,9 +1,7 @@
 package clickhouse
 
 import (
-	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,10 +10,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/proto"
 
 	"tandem"
-	"tandem/cdr"
 )
 
 // Config tells where ClickHouse is.
@@ -46,7 +42,11 @@ type Client struct {
 	mu       sync.Mutex
 	migrated bool
 	version  string
+	encoder  *encoder // nil while an insert uses it
 }
+
+// embedded stands for the address that the embedded engine's transport knows.
+const embedded = "embedded-engine:8123"
 
 // Version is what the server calls itself; empty before the first contact.
 func (c *Client) Version() string {
@@ -71,7 +71,7 @@ func Open(cfg Config, deps Deps) (*Client, error) {
 		DialTimeout: 5 * time.Second, ReadTimeout: 160 * time.Second, MaxOpenConns: 6, MaxIdleConns: 2, ConnMaxLifetime: time.Hour,
 	}
 	if cfg.Transport != nil {
-		o.Protocol, o.Addr, o.Auth, o.TLS = clickhouse.HTTP, []string{"embedded-engine:8123"}, clickhouse.Auth{}, nil
+		o.Protocol, o.Addr, o.Auth, o.TLS = clickhouse.HTTP, []string{embedded}, clickhouse.Auth{}, nil
 		o.TransportFunc = func(*http.Transport) (http.RoundTripper, error) { return cfg.Transport, nil }
 	} else if len(cfg.Addrs) == 0 {
 		return nil, &tandem.Error{Kind: tandem.KindInvalid, Field: "clickhouse.addresses", Message: "no ClickHouse server is named", Mend: "give host:port (native protocol, usually 9000 or 9440), or use the embedded engine"}
@@ -100,61 +100,6 @@ func (c *Client) localTable() string {
 		return "cdr_local"
 	}
 	return "cdr"
-}
-
-// insertSettings are pinned, so that behaviour does not depend on the server's
-// version or profile: async_insert became 1 in 26.2, deduplication defaults
-// changed in 26.2, the quorum is the operator's. Merges replace rows and build
-// the indices anyway; doing both for each small new part as well costs a
-// quarter of the insert, and searching such a part without indices is quick.
-func insertSettings(token string) clickhouse.Settings {
-	return clickhouse.Settings{"insert_deduplication_token": token, "insert_deduplicate": 1, "async_insert": 0,
-		"deduplicate_blocks_in_dependent_materialized_views": 1, "max_insert_block_size": 1048576, "max_partitions_per_insert_block": 1000,
-		"optimize_on_insert": 0, "materialize_skip_indexes_on_insert": 0}
-}
-
-// Insert stores rows under a token; the same token and rows again store nothing
-// new. It implements cdr.Sink.
-func (c *Client) Insert(ctx context.Context, token string, rows []tandem.CDR) error {
-	if err := c.Migrate(ctx); err != nil {
-		return classified(err)
-	}
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(insertSettings(token)), clickhouse.WithColumnNamesAndTypes(columnTypes()))
-	b, err := c.conn.PrepareBatch(ctx, "INSERT INTO "+c.localTable()+" ("+columnList()+")")
-	if err != nil {
-		return classified(err)
-	}
-	defer b.Close()
-	var s scratch
-	for i, column := range tableColumns {
-		if err := b.Column(i).Append(column.values(rows, &s)); err != nil {
-			b.Abort()
-			return &cdr.InsertError{Class: cdr.Poison, Err: fmt.Errorf("column %s: %w", column.name, err)}
-		}
-	}
-	if err := b.Send(); err != nil {
-		return classified(err)
-	}
-	return nil
-}
-
-// classified sorts ClickHouse's error codes. What is not named is Unknown: the
-// same batch goes again.
-func classified(err error) error {
-	var ex *proto.Exception
-	if !errors.As(err, &ex) {
-		return err
-	}
-	switch ex.Code {
-	case 241, 242, 252, 202, 243, 16, 60, 81, 164, 497, 999, 319:
-		// memory limit, read-only table, too many parts, too many queries, no disk
-		// space; no such column, table, database, no rights: the server must be mended, the rows are good.
-		return &cdr.InsertError{Class: cdr.Busy, Err: err}
-	case 6, 27, 53, 69, 70, 117, 321, 407, 469:
-		// can't parse, type mismatch, out of range, violated constraint
-		return &cdr.InsertError{Class: cdr.Poison, Err: err}
-	}
-	return err
 }
 
 func plainName(s string) bool {
