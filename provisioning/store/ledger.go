@@ -18,10 +18,18 @@ const customerPrefix = "customer:"
 
 const entryColumns = "leg, pos, at, account, did, bucket_account, bucket_did, bucket_cycle, amount, currency, rate, billed_s, free_s, charged_s, class, deck, deck_version, deck_row, explanation, next_cycle, next_s"
 
+// chargesOfEntries writes the postings of the entries from a seq on: the debit of
+// a charge, the credit of a refund. A statement per posting costs as much as
+// booking the leg, nearly all of it for handing over what the entry says already.
+// OR FAIL: whoever fails here rolls all back, so that no journal need be kept for the statement.
+const chargesOfEntries = `INSERT OR FAIL INTO ledger_posting (at, kind, leg, debit, credit, amount, currency)
+	SELECT at, 'charge', leg, iif(amount > 0, ?2 || account, ?3), iif(amount > 0, ?3, ?2 || account), abs(amount), currency
+	FROM ledger_entry WHERE seq >= ?1 AND amount <> 0`
+
 // ledgerStatements are prepared once on the one writing connection: the ledger
 // worker runs them for every leg.
 type ledgerStatements struct {
-	entry, used, addEntry, setBucket, addPosting, addCharge, addBalance, posting, balance, notice, redrawn, redraw *sql.Stmt
+	entry, used, addEntry, setBucket, addPosting, addCharges, addBalance, posting, balance, notice, redrawn, redraw *sql.Stmt
 }
 
 func prepareLedger(ctx context.Context, db *sql.DB) (*ledgerStatements, error) {
@@ -34,7 +42,7 @@ func prepareLedger(ctx context.Context, db *sql.DB) (*ledgerStatements, error) {
 		{&l.used, "SELECT used_s FROM ledger_bucket WHERE account = ? AND did = ? AND cycle = ?"},
 		{&l.addEntry, "INSERT INTO ledger_entry (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (leg) DO NOTHING"},
 		{&l.setBucket, "INSERT INTO ledger_bucket VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_s = excluded.used_s"},
-		{&l.addCharge, "INSERT INTO ledger_posting (at, kind, leg, debit, credit, amount, currency) VALUES (?, 'charge', ?, ?, ?, ?, ?)"},
+		{&l.addCharges, chargesOfEntries},
 		{&l.addPosting, "INSERT INTO ledger_posting (at, kind, leg, debit, credit, amount, currency, key, did, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&l.addBalance, "INSERT INTO ledger_balance VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"},
 		{&l.posting, "SELECT " + postingColumns + " FROM ledger_posting WHERE key = ?"},
@@ -77,7 +85,7 @@ func (s *Store) Books(ctx context.Context, f func(tandem.LedgerTx) error) error 
 // in binds the statements to a transaction.
 func (l *ledgerStatements) in(ctx context.Context, tx *sql.Tx) *ledgerStatements {
 	return &ledgerStatements{tx.StmtContext(ctx, l.entry), tx.StmtContext(ctx, l.used), tx.StmtContext(ctx, l.addEntry),
-		tx.StmtContext(ctx, l.setBucket), tx.StmtContext(ctx, l.addPosting), tx.StmtContext(ctx, l.addCharge), tx.StmtContext(ctx, l.addBalance),
+		tx.StmtContext(ctx, l.setBucket), tx.StmtContext(ctx, l.addPosting), tx.StmtContext(ctx, l.addCharges), tx.StmtContext(ctx, l.addBalance),
 		tx.StmtContext(ctx, l.posting), tx.StmtContext(ctx, l.balance), tx.StmtContext(ctx, l.notice),
 		tx.StmtContext(ctx, l.redrawn), tx.StmtContext(ctx, l.redraw)}
 }
@@ -93,13 +101,16 @@ type bookKey struct {
 }
 
 // books is one transaction. Buckets and balances are summed up here and
-// written once at its end: a batch touches the same few over and over.
+// written once at its end: a batch touches the same few over and over. So are
+// the postings of charges, from their entries.
 type books struct {
 	ctx   context.Context
 	s     *ledgerStatements
 	used  map[bucketKey]int64
 	drawn map[bucketKey]bool
 	moved map[bookKey]int64
+	// firstSeq is that of the first entry, charges how many of them have an amount.
+	firstSeq, charges int64
 	// failed is set when an entry may be half written: the transaction can only
 	// be rolled back then, whatever f makes of the error.
 	failed error
@@ -171,6 +182,9 @@ func (b *books) Book(e tandem.LedgerEntry) error {
 	if err == nil {
 		added, err = result.RowsAffected()
 	}
+	if err == nil && added > 0 && b.firstSeq == 0 {
+		b.firstSeq, err = result.LastInsertId()
+	}
 	if err != nil {
 		b.failed = fmt.Errorf("book leg %s: %w", e.Leg, err)
 		return b.failed
@@ -192,13 +206,17 @@ func (b *books) Book(e tandem.LedgerEntry) error {
 		}
 		b.used[keyOf(d.bucket)], b.drawn[keyOf(d.bucket)] = used+d.seconds, true
 	}
-	return b.charge(&e)
+	b.charge(&e)
+	return nil
 }
 
 // flush writes what the transaction summed up.
 func (b *books) flush() error {
 	if b.failed != nil {
 		return b.failed
+	}
+	if err := b.postCharges(); err != nil {
+		return err
 	}
 	for k := range b.drawn {
 		if _, err := b.s.setBucket.ExecContext(b.ctx, k.account, k.did, k.cycle, b.used[k]); err != nil {

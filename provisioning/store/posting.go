@@ -76,23 +76,32 @@ func (b *books) Balance(account string, currency tandem.Currency) (tandem.Amount
 	return tandem.Amount(sum + b.moved[bookKey{book, currency}]), nil
 }
 
-// charge writes the posting of a leg's price: nothing but what its entry lacks,
-// for there is one for every leg.
-func (b *books) charge(e *tandem.LedgerEntry) error {
-	debit, credit, amount := customerPrefix+e.Account, tandem.PostCharge.Counter(), int64(e.Charge.Amount)
-	if amount < 0 {
-		debit, credit, amount = credit, debit, -amount
+// charge moves a leg's price; its posting follows when all are known.
+func (b *books) charge(e *tandem.LedgerEntry) {
+	if amount := int64(e.Charge.Amount); amount != 0 {
+		b.charges++
+		b.moved[bookKey{customerPrefix + e.Account, e.Charge.Currency}] -= amount
+		b.moved[bookKey{tandem.PostCharge.Counter(), e.Charge.Currency}] += amount
 	}
-	if amount == 0 {
+}
+
+// postCharges writes the postings of the transaction's entries: nothing but what
+// an entry says, one for each that has an amount.
+func (b *books) postCharges() error {
+	if b.charges == 0 {
 		return nil
 	}
-	currency := e.Charge.Currency
-	if _, err := b.s.addCharge.ExecContext(b.ctx, micros(e.At), e.Leg[:], debit, credit, amount, string(currency)); err != nil {
-		b.failed = fmt.Errorf("post charge of leg %s: %w", e.Leg, err)
-		return b.failed
+	result, err := b.s.addCharges.ExecContext(b.ctx, b.firstSeq, customerPrefix, tandem.PostCharge.Counter())
+	var posted int64
+	if err == nil {
+		posted, err = result.RowsAffected()
 	}
-	b.moved[bookKey{debit, currency}] -= amount
-	b.moved[bookKey{credit, currency}] += amount
+	if err == nil && posted != b.charges {
+		err = fmt.Errorf("%d postings of %d charges", posted, b.charges)
+	}
+	if err != nil {
+		return fmt.Errorf("post charges from entry %d on: %w", b.firstSeq, err)
+	}
 	return nil
 }
 
