@@ -116,12 +116,14 @@ func txOfBranch(branch string) (uint64, bool) {
 	return parseHex(branch[len(branchPrefix) : len(branchPrefix)+16])
 }
 
-// newCorrelation is a random UUID (RFC 9562 version 4) from the core's own source.
+// newCorrelation is the call's instant in milliseconds and 74 random bits (RFC 9562
+// version 7) from the core's own source: IDs in the order of time keep the indices
+// of the books small, see tandem.LegID.
 func (c *Core) newCorrelation() tandem.CorrelationID {
 	var id tandem.CorrelationID
-	binary.BigEndian.PutUint64(id[:8], c.deps.Random())
+	binary.BigEndian.PutUint64(id[:8], uint64(c.wall.UnixMilli())<<16|c.deps.Random()>>48)
 	binary.BigEndian.PutUint64(id[8:], c.deps.Random())
-	id[6] = id[6]&0x0f | 0x40
+	id[6] = id[6]&0x0f | 0x70
 	id[8] = id[8]&0x3f | 0x80
 	return id
 }

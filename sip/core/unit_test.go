@@ -139,3 +139,24 @@ func TestHostileDisplayNames(t *testing.T) {
 		}
 	}
 }
+
+// Correlation IDs are in the order of time, to the millisecond, and never the same.
+func TestCorrelationsAreInOrderOfTime(t *testing.T) {
+	c := &Core{deps: Deps{Random: rand.Uint64}}
+	at := time.Date(2026, 11, 24, 12, 0, 0, 999_999, time.UTC)
+	seen := map[tandem.CorrelationID]bool{}
+	var last tandem.CorrelationID
+	for ms := range 1000 {
+		c.wall = at.Add(time.Duration(ms) * time.Millisecond)
+		for range 10 {
+			id := c.newCorrelation()
+			if s, ns := id.Time().UnixTime(); id.Version() != 7 || time.Unix(s, ns).UnixMilli() != c.wall.UnixMilli() || seen[id] {
+				t.Fatalf("%s at %s", id, c.wall)
+			}
+			if string(id[:6]) < string(last[:6]) {
+				t.Fatalf("%s after %s", id, last)
+			}
+			seen[id], last = true, id
+		}
+	}
+}
