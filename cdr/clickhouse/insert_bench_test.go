@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"strconv"
@@ -22,6 +23,7 @@ func benchRows(n, at int) []tandem.CDR {
 	for i := range n {
 		c := uuid.NewSHA1(uuid.NameSpaceOID, fmt.Append(nil, at+i))
 		start := noon.Add(time.Duration(at+i) * time.Millisecond)
+		binary.BigEndian.PutUint64(c[:8], uint64(start.UnixMilli())<<16|7<<12|uint64(c[7])) // as the core mints them
 		answer := start.Add(20 * time.Millisecond)
 		row := tandem.CDR{Version: 1, Correlation: c, Node: "bench", NodeSeq: tandem.JournalPos(3 * (at + i)), Last: true, Connected: true, Direction: tandem.Inbound, Account: "contoso",
 			Tenant: uuid.NameSpaceOID, DID: "+14255550101", UserType: tandem.StandardUser, Plan: tandem.Metered, From: fmt.Sprintf("+1212555%04d", i%10000), To: "+14255550101",

@@ -116,13 +116,24 @@ type books struct {
 	failed error
 }
 
+// legBlob is how tables name a leg: by a key in the order of time.
+func legBlob(leg uuid.UUID) []byte {
+	key := tandem.LegKey(leg)
+	return key[:]
+}
+
+func legOf(blob []byte) (uuid.UUID, error) {
+	key, err := uuid.FromBytes(blob)
+	return tandem.LegKey(key), err
+}
+
 func keyOf(b tandem.Bucket) bucketKey {
 	return bucketKey{b.Account, string(b.DID), micros(b.Cycle)}
 }
 
 // Entry implements tandem.LedgerTx.
 func (b *books) Entry(leg uuid.UUID) (tandem.LedgerEntry, bool, error) {
-	e, err := scanEntry(b.s.entry.QueryRowContext(b.ctx, leg[:]).Scan)
+	e, err := scanEntry(b.s.entry.QueryRowContext(b.ctx, legBlob(leg)).Scan)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return tandem.LedgerEntry{}, false, nil
@@ -147,7 +158,7 @@ func scanEntry(scan func(...any) error) (tandem.LedgerEntry, error) {
 	if next.Valid { // of the same account and number
 		e.Next = tandem.Bucket{Account: e.Bucket.Account, DID: e.Bucket.DID, Cycle: fromMicros(next.Int64)}
 	}
-	e.Leg, err = uuid.FromBytes(leg)
+	e.Leg, err = legOf(leg)
 	return e, err
 }
 
@@ -175,7 +186,7 @@ func (b *books) Book(e tandem.LedgerEntry) error {
 	if e.Next != (tandem.Bucket{}) {
 		next = micros(e.Next.Cycle)
 	}
-	result, err := b.s.addEntry.ExecContext(b.ctx, e.Leg[:], int64(e.Pos), micros(e.At), e.Account, string(e.DID),
+	result, err := b.s.addEntry.ExecContext(b.ctx, legBlob(e.Leg), int64(e.Pos), micros(e.At), e.Account, string(e.DID),
 		e.Bucket.Account, string(e.Bucket.DID), micros(e.Bucket.Cycle), int64(c.Amount), string(c.Currency), int64(c.Rate),
 		c.BilledS, c.FreeS, c.ChargedS, string(c.Class), c.DeckID, c.DeckVer, c.DeckRow, c.Explanation, next, e.NextS)
 	var added int64

@@ -25,7 +25,7 @@ func scanPosting(scan func(...any) error) (tandem.Posting, error) {
 	}
 	p.At, p.Account = fromMicros(at), strings.TrimPrefix(p.Account, customerPrefix)
 	if leg != nil {
-		if p.Leg, err = uuid.FromBytes(leg); err != nil {
+		if p.Leg, err = legOf(leg); err != nil {
 			return p, err
 		}
 	}
@@ -117,7 +117,7 @@ func (b *books) move(p *tandem.Posting) error {
 	}
 	var leg []byte
 	if p.Leg != uuid.Nil {
-		leg = p.Leg[:]
+		leg = legBlob(p.Leg)
 	}
 	if _, err := b.s.addPosting.ExecContext(b.ctx, micros(p.At), string(p.Kind), leg, debit, credit, amount, string(p.Currency), p.ID[:], string(p.DID), p.Note); err != nil {
 		b.failed = fmt.Errorf("post %s of account %s: %w", p.Kind, p.Account, err)

@@ -86,7 +86,7 @@ func TestBooksOfTheFormBeforeMigrate(t *testing.T) {
 	if _, err := p.UpTo(ctx, 2); err != nil {
 		t.Fatal(err)
 	}
-	leg := storetest.Entry(1, 0, 0).Leg
+	leg := storetest.Entry(2, 0, 0).Leg // UUIDv5, as all were
 	if _, err := db.Exec(`INSERT INTO ledger_posting (at, kind, leg, debit, credit, amount, currency) VALUES (?, 'charge', ?, 'customer:contoso', 'revenue', 8500, 'USD');
 		INSERT INTO ledger_balance VALUES ('customer:contoso', 'USD', -8500), ('revenue', 'USD', 8500)`, time.Date(2026, 11, 3, 0, 0, 0, 0, time.UTC).UnixMicro(), leg[:]); err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ func (b *books) Redrawn(id uuid.UUID) (r tandem.Redraw, known bool, err error) {
 	}
 	if err == nil {
 		r.ID, r.Bucket.Cycle = id, fromMicros(cycle)
-		r.Leg, err = uuid.FromBytes(leg)
+		r.Leg, err = legOf(leg)
 	}
 	if err != nil {
 		return r, false, fmt.Errorf("read redraw %s: %w", id, err)
@@ -44,7 +44,7 @@ func (b *books) Redraw(r tandem.Redraw) error {
 	if r.Bucket == (tandem.Bucket{}) || used+r.Seconds < 0 {
 		return &tandem.Error{Kind: tandem.KindInvalid, Field: "seconds", Message: "a bucket can't be drawn below 0", Mend: "name the bucket that the seconds came from"}
 	}
-	if _, err := b.s.redraw.ExecContext(b.ctx, r.ID[:], r.Leg[:], r.Bucket.Account, string(r.Bucket.DID), micros(r.Bucket.Cycle), r.Seconds); err != nil {
+	if _, err := b.s.redraw.ExecContext(b.ctx, r.ID[:], legBlob(r.Leg), r.Bucket.Account, string(r.Bucket.DID), micros(r.Bucket.Cycle), r.Seconds); err != nil {
 		b.failed = fmt.Errorf("redraw of leg %s: %w", r.Leg, err)
 		return b.failed
 	}

@@ -117,8 +117,8 @@ func txOfBranch(branch string) (uint64, bool) {
 }
 
 // newCorrelation is the call's instant in milliseconds and 74 random bits (RFC 9562
-// version 7) from the core's own source: IDs in the order of time keep the indices
-// of the books small, see tandem.LegID.
+// version 7) from the core's own source: IDs in the order of time spare books and
+// ClickHouse most of their work, see tandem.LegID and LegKey.
 func (c *Core) newCorrelation() tandem.CorrelationID {
 	var id tandem.CorrelationID
 	binary.BigEndian.PutUint64(id[:8], uint64(c.wall.UnixMilli())<<16|c.deps.Random()>>48)

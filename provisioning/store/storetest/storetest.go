@@ -203,6 +203,9 @@ func testConcurrentUpdates(t *testing.T, s Store) {
 func Entry(i int, amount tandem.Amount, freeS int64) tandem.LedgerEntry {
 	var correlation tandem.CorrelationID
 	correlation[0], correlation[1], correlation[2] = byte(i), byte(i>>8), byte(i>>16)
+	if i%2 == 1 {
+		correlation[6] = 0x70 // UUIDv7, as calls have now; the others as on record from before
+	}
 	return tandem.LedgerEntry{Leg: tandem.LegID(correlation, 1), Pos: tandem.JournalPos(i), At: time.Date(2026, 11, 3, 4, 5, 6, 7000, time.UTC),
 		Account: "contoso", DID: "+14255550100",
 		Bucket: tandem.Bucket{Account: "contoso", DID: "+14255550100", Cycle: time.Date(2026, 11, 1, 4, 0, 0, 0, time.UTC)},

@@ -14,7 +14,7 @@ import (
 
 func posting(n byte, kind tandem.PostingKind, amount tandem.Amount) tandem.Posting {
 	return tandem.Posting{ID: uuid.UUID{0xf0, n}, At: cycle.Add(time.Duration(n) * time.Hour), Account: "contoso", Kind: kind, Amount: amount, Currency: "USD",
-		DID: "+14255550101", Leg: tandem.LegID(uuid.UUID{n}, 1), Note: `invoice 7 ' " ünï`}
+		DID: "+14255550101", Leg: leg(n), Note: `invoice 7 ' " ünï`}
 }
 
 func post(s tandem.LedgerStore, postings ...tandem.Posting) error {

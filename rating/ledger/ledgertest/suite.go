@@ -48,8 +48,17 @@ func bucket() tandem.Bucket {
 	return tandem.Bucket{Account: "contoso", DID: "+14255550101", Cycle: cycle}
 }
 
+// leg is a leg of the n-th call: of both kinds of IDs.
+func leg(n byte) uuid.UUID {
+	call := uuid.UUID{n}
+	if n%2 == 1 {
+		call[6] = 0x70 // UUIDv7
+	}
+	return tandem.LegID(call, 1)
+}
+
 func entry(n byte, free int64) tandem.LedgerEntry {
-	return tandem.LedgerEntry{Leg: tandem.LegID(uuid.UUID{n}, 1), Pos: tandem.JournalPos(n), At: cycle.Add(time.Duration(n) * time.Second), Account: "contoso",
+	return tandem.LedgerEntry{Leg: leg(n), Pos: tandem.JournalPos(n), At: cycle.Add(time.Duration(n) * time.Second), Account: "contoso",
 		DID: "+14255550101", Bucket: bucket(), Charge: tandem.Charge{Amount: tandem.Amount(n) * 1000, Currency: "USD", Rate: 125_000_000, BilledS: free + 60, FreeS: free,
 			ChargedS: 60, Class: tandem.ClassUS, DeckID: "retail-out", DeckVer: 3, DeckRow: 7, Explanation: `{"form":1,"note":"quotes ' \" and ünï"}`}}
 }
