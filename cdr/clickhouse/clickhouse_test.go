@@ -234,6 +234,43 @@ func TestReportsFilter(t *testing.T) {
 	}
 }
 
+// TestNumberSearchBesideNewParts: rows are found by number in parts with the index
+// and without it, whichever are read together.
+func TestNumberSearchBesideNewParts(t *testing.T) {
+	c, ctx := testClient(t), t.Context()
+	insert := func(n int) {
+		t.Helper()
+		rows := sampleRows(n + 1)[3*n:]
+		if err := c.Insert(ctx, fmt.Sprint("n:", n), rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec := func(statement string) {
+		t.Helper()
+		if err := c.conn.Exec(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 3 {
+		insert(n)
+	}
+	exec("OPTIMIZE TABLE cdr FINAL") // builds the index
+	exec("SYSTEM STOP MERGES cdr")
+	insert(3)
+	for _, tc := range []struct {
+		number string
+		rows   int
+	}{{"4255550100", 12}, {"2065550001", 3}, {"2065550003", 3}, {"2065550004", 0}} {
+		f := tandem.CDRFilter{Number: tc.number}
+		list, err := c.Reports().CDRs(ctx, f)
+		n, err2 := c.Reports().Count(ctx, f)
+		_, err3 := c.Reports().Totals(ctx, f)
+		if err := errors.Join(err, err2, err3); err != nil || len(list) != tc.rows || n != uint64(tc.rows) {
+			t.Errorf("%s: %d rows, count %d, want %d: %v", tc.number, len(list), n, tc.rows, err)
+		}
+	}
+}
+
 func TestBadFiltersAreRefused(t *testing.T) {
 	for name, f := range map[string]tandem.CDRFilter{
 		"3 digits": {Number: "123"}, "letters": {Number: "12345x"}, "wildcard": {Number: "1234%"}, "negative": {Limit: -1}, "huge": {Limit: maxLimit + 1},

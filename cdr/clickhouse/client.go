@@ -42,7 +42,9 @@ type Client struct {
 	mu       sync.Mutex
 	migrated bool
 	version  string
-	encoder  *encoder // nil while an insert uses it
+	// textIndex: the server has text indices, see migrations/0002.
+	textIndex bool
+	encoder   *encoder // nil while an insert uses it
 }
 
 // embedded stands for the address that the embedded engine's transport knows.

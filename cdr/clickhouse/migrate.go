@@ -40,6 +40,7 @@ func (c *Client) Migrate(ctx context.Context) error {
 			Mend: fmt.Sprintf("use %d.%d or newer, or the embedded engine", minMajor, minMinor)}
 	}
 	c.version = fmt.Sprintf("%d.%d.%d", have.Major, have.Minor, have.Patch)
+	c.textIndex = have.Major > 26 || have.Major == 26 && have.Minor >= 2
 	names := c.names()
 	engine := "MergeTree"
 	if c.cfg.Cluster != "" {

@@ -5,4 +5,4 @@ FROM cdr FINAL
 WHERE {{.Where}}
 ORDER BY invite_time DESC, correlation_id, attempt
 LIMIT {limit:UInt64} OFFSET {offset:UInt64}
-SETTINGS do_not_merge_across_partitions_select_final = 1, use_skip_indexes_if_final = 1
+SETTINGS {{.Settings}}

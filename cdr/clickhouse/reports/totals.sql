@@ -6,4 +6,4 @@ FROM cdr FINAL
 WHERE {{.Where}}
 GROUP BY currency
 ORDER BY currency
-SETTINGS do_not_merge_across_partitions_select_final = 1, use_skip_indexes_if_final = 1
+SETTINGS {{.Settings}}
