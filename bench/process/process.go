@@ -111,21 +111,30 @@ func Peak(stop <-chan struct{}, pids ...int) <-chan Usage {
 // Core is how long a processor has worked since the machine's start, for
 // whomever.
 func Core(n string) time.Duration {
+	return ticks("cpu"+n, 1, 2, 3, 8) // user, nice, system, stolen by the host
+}
+
+// Stolen is how long the processors of this machine together could have worked
+// since its start, and the host gave its own to others.
+func Stolen() time.Duration { return ticks("cpu", 8) }
+
+// ticks adds up some columns of a line of /proc/stat.
+func ticks(line string, columns ...int) time.Duration {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0
 	}
-	for line := range strings.Lines(string(text)) {
-		f := strings.Fields(line)
-		if len(f) < 8 || f[0] != "cpu"+n {
+	for l := range strings.Lines(string(text)) {
+		f := strings.Fields(l)
+		if len(f) < 9 || f[0] != line {
 			continue
 		}
-		var busy int64
-		for _, i := range []int{1, 2, 3, 8} { // user, nice, system, stolen by the host
-			ticks, _ := strconv.ParseInt(f[i], 10, 64)
-			busy += ticks
+		var sum int64
+		for _, i := range columns {
+			n, _ := strconv.ParseInt(f[i], 10, 64)
+			sum += n
 		}
-		return time.Duration(busy) * time.Second / userHZ
+		return time.Duration(sum) * time.Second / userHZ
 	}
 	return 0
 }

@@ -34,6 +34,8 @@ type plan struct {
 	rungs    []int
 	rounds   int
 	seconds  int
+	calm     float64
+	tries    int
 	tandem   string
 	tandem2  string
 	net      string
@@ -65,6 +67,8 @@ func parse(args []string) (*plan, error) {
 	p := &plan{}
 	f.IntVar(&p.rounds, "rounds", 3, "rounds: each runs every system once at every rate")
 	f.IntVar(&p.seconds, "seconds", 10, "seconds of calls in each run")
+	f.Float64Var(&p.calm, "calm", 2, "percent of the processors that a host may take away during a run")
+	f.IntVar(&p.tries, "tries", 4, "runs for one in which it takes no more; the calmest counts")
 	f.StringVar(&p.tandem, "tandem", "", "tandem binary; without it the one of this folder is built")
 	f.StringVar(&p.tandem2, "tandem2", "", "a second tandem binary, measured as system tandem2 after tandem")
 	f.StringVar(&p.net, "net", "", "first three bytes of the loopback addresses; without it they follow the process number")

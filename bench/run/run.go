@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"tandem/bench/process"
@@ -52,6 +53,9 @@ type result struct {
 	// OthersPercent is how much of the system's processor other programs took
 	// while it ran: a run is as good as this is small.
 	OthersPercent float64 `json:"others_percent"`
+	// StolenPercent is how much of the machine's processors the host took away
+	// meanwhile. The kernel counts it as work of whoever ran.
+	StolenPercent float64 `json:"stolen_percent"`
 	counts
 }
 
@@ -109,7 +113,7 @@ func carry(ctx context.Context, r *rig, s system, d driver, l load, label string
 // measure places the load and fills in what it cost.
 func (out *result) measure(ctx context.Context, s system, d driver, l load) (err error) {
 	stop := make(chan struct{})
-	before, began, busy := process.Used(s.pids()...), time.Now(), process.Core(systemCore)
+	before, began, busy, stolen := process.Used(s.pids()...), time.Now(), process.Core(systemCore), process.Stolen()
 	memory := process.Peak(stop, s.pids()...)
 	if out.heard, err = d.place(ctx, l); err == nil {
 		// The last acknowledgements; the same for every system.
@@ -119,6 +123,7 @@ func (out *result) measure(ctx context.Context, s system, d driver, l load) (err
 	after := process.Used(s.pids()...)
 	others := process.Core(systemCore) - busy - (after.CPU() - before.CPU())
 	out.OthersPercent = 100 * others.Seconds() / time.Since(began).Seconds()
+	out.StolenPercent = 100 * (process.Stolen() - stolen).Seconds() / time.Since(began).Seconds() / float64(runtime.NumCPU())
 	close(stop)
 	most := <-memory
 	if err != nil {

@@ -108,7 +108,7 @@ func (s *session) median(system, label string, rate int, value func(result) floa
 
 // callTable has a line per rate and system.
 func (s *session) callTable(say func(string, ...any), label string, systems []string) {
-	say("| calls/s | system | min / **med** / max | x sipgo | of it ClickHouse, GC | set-up p50 / p99 ms | RSS MB | failed | other programs %% |\n|---|---|---|---|---|---|---|---|---|")
+	say("| calls/s | system | min / **med** / max | x sipgo | of it ClickHouse, GC | set-up p50 / p99 ms | RSS MB | failed | others, stolen %% |\n|---|---|---|---|---|---|---|---|---|")
 	for _, rate := range s.rates {
 		beside := s.median("sipgo", label, rate, cpu)
 		for _, name := range systems {
@@ -123,9 +123,9 @@ func (s *session) callTable(say func(string, ...any), label string, systems []st
 				inside = fmt.Sprintf("%.0f, %.0f", get(func(r result) float64 { return r.EngineUs }), get(func(r result) float64 { return r.GCUs }))
 			}
 			_, _, failed := spread(s.pick(name, label, rate, func(r result) float64 { return float64(r.Failed) }))
-			say("| %d | %s | %.0f / **%.0f** / %.0f | %s | %s | %.1f / %.1f | %.0f | %.0f | %.0f |", rate, name, low, med, high, ratio, inside,
+			say("| %d | %s | %.0f / **%.0f** / %.0f | %s | %s | %.1f / %.1f | %.0f | %.0f | %.0f, %.1f |", rate, name, low, med, high, ratio, inside,
 				get(func(r result) float64 { return r.P50 }), get(func(r result) float64 { return r.P99 }),
-				get(func(r result) float64 { return float64(r.PeakKB) / 1024 }), failed, get(func(r result) float64 { return r.OthersPercent }))
+				get(func(r result) float64 { return float64(r.PeakKB) / 1024 }), failed, get(func(r result) float64 { return r.OthersPercent }), get(func(r result) float64 { return r.StolenPercent }))
 		}
 	}
 }
