@@ -35,12 +35,15 @@ func (c *Client) Migrate(ctx context.Context) error {
 		return fmt.Errorf("ask ClickHouse for its version: %w", err)
 	}
 	have := v.Version
-	if have.Major < minMajor || have.Major == minMajor && have.Minor < minMinor {
+	since := func(major, minor int) bool {
+		return int(have.Major) > major || int(have.Major) == major && int(have.Minor) >= minor
+	}
+	if !since(minMajor, minMinor) {
 		return &tandem.Error{Kind: tandem.KindUnavailable, Field: "clickhouse", Message: fmt.Sprintf("ClickHouse %d.%d is too old", have.Major, have.Minor),
 			Mend: fmt.Sprintf("use %d.%d or newer, or the embedded engine", minMajor, minMinor)}
 	}
 	c.version = fmt.Sprintf("%d.%d.%d", have.Major, have.Minor, have.Patch)
-	c.textIndex = have.Major > 26 || have.Major == 26 && have.Minor >= 2
+	c.textIndex = since(26, 2)
 	names := c.names()
 	engine := "MergeTree"
 	if c.cfg.Cluster != "" {
@@ -56,7 +59,7 @@ func (c *Client) Migrate(ctx context.Context) error {
 		return err
 	}
 	for _, file := range files {
-		if err := c.applyFile(ctx, file, names, int(have.Major), int(have.Minor)); err != nil {
+		if err := c.applyFile(ctx, file, names, since); err != nil {
 			return fmt.Errorf("migration %s: %w", file, err)
 		}
 	}
@@ -64,7 +67,7 @@ func (c *Client) Migrate(ctx context.Context) error {
 	return nil
 }
 
-func (c *Client) applyFile(ctx context.Context, file string, names map[string]any, major, minor int) error {
+func (c *Client) applyFile(ctx context.Context, file string, names map[string]any, since func(major, minor int) bool) error {
 	base := strings.TrimPrefix(file, "migrations/")
 	version, err := strconv.ParseUint(base[:4], 10, 32)
 	if err != nil {
@@ -79,7 +82,7 @@ func (c *Client) applyFile(ctx context.Context, file string, names map[string]an
 		if _, err := fmt.Sscanf(first, "-- requires %d.%d", &needMajor, &needMinor); err != nil {
 			return err
 		}
-		if major < needMajor || major == needMajor && minor < needMinor {
+		if !since(needMajor, needMinor) {
 			return nil // it is looked at again at the next start, after an upgrade
 		}
 	}

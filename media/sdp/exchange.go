@@ -71,8 +71,8 @@ func (x *Exchange) SetParty(which tandem.Side, p Party) error {
 
 // drawKey gives a side our key towards it, the first time that one is needed.
 // It must come before an offer notes what a rollback gives back.
-func (x *Exchange) drawKey(s *side) (err error) {
-	if s.key == (srtp.Key{}) {
+func (x *Exchange) drawKey(s *side, needed bool) (err error) {
+	if needed && s.key == (srtp.Key{}) {
 		s.key, err = srtp.NewKey(srtp.AESCM80, x.random)
 	}
 	return err
@@ -112,16 +112,12 @@ func (x *Exchange) Offer(from tandem.Side, body []byte) ([]byte, error) {
 	if err := usable(m, s.Address); err != nil {
 		return nil, err
 	}
-	if protected.on {
-		if err := x.drawKey(s); err != nil {
-			return nil, err
-		}
+	if err := x.drawKey(s, protected.on); err != nil {
+		return nil, err
 	}
 	secure := t.offersSRTP()
-	if secure {
-		if err := x.drawKey(t); err != nil {
-			return nil, err
-		}
+	if err := x.drawKey(t, secure); err != nil {
+		return nil, err
 	}
 	o := &offer{
 		from: from, to: from.Other(), media: m, index: index, lines: slots(d), crypto: protected, secure: secure,
@@ -264,10 +260,8 @@ func (x *Exchange) Reoffer(to tandem.Side) ([]byte, error) {
 		m = defaultAudio()
 	}
 	secure := t.offersSRTP()
-	if secure {
-		if err := x.drawKey(t); err != nil {
-			return nil, err
-		}
+	if err := x.drawKey(t, secure); err != nil {
+		return nil, err
 	}
 	o := &offer{ours: true, to: to, media: m, secure: secure, asked: offerDirection(s.wish, t.Profile.Teams),
 		offered: m.keepFormats(nil), before: [2]terms{x.sides[0].terms, x.sides[1].terms}}

@@ -100,13 +100,12 @@ func (b *block) parse(p *parser, head []byte) bool {
 			return false
 		}
 		name, value := trim(line[:colon]), trim(line[colon+1:])
-		if h := b.header(name, value); h != nil {
-			b.list[b.listed] = h
-			b.listed++
-			continue
+		h := b.header(name, value)
+		if h == nil && p.untyped(name) {
+			h = gosip.NewHeader(strings.TrimSpace(name), strings.TrimSpace(value))
 		}
-		if p.untyped(name) {
-			b.list[b.listed] = gosip.NewHeader(strings.TrimSpace(name), strings.TrimSpace(value))
+		if h != nil {
+			b.list[b.listed] = h
 			b.listed++
 			continue
 		}
