@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,14 +12,14 @@ import (
 
 // tuneMemory trades memory for CPU where it pays. A garbage collection marks all
 // that lives; at Go's default (as much garbage as lives) a busy node of some
-// 20 MB live runs several a second, a sixth of its CPU. Here about a second's
-// garbage may gather, so that a collection a second is enough at any rate of
-// calls, and a node that only holds its calls holds little else. Half of the
+// 20 MB live runs several a second, a sixth of its CPU. Here a bit more than a
+// second's garbage may gather, so that a collection a second is enough at any rate
+// of calls, and a node that only holds its calls holds little else. Half of the
 // machine's memory is the limit from which on it collects as often as it takes.
 // GOGC and GOMEMLIMIT in the environment win.
 func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
-		go new(gcTuner).run()
+		go garbage.run()
 	}
 	var info unix.Sysinfo_t
 	if os.Getenv("GOMEMLIMIT") == "" && unix.Sysinfo(&info) == nil {
@@ -38,14 +39,17 @@ const (
 // gcPercent is the garbage to allow, in percent of what lives, at so many bytes
 // allocated in a second.
 func gcPercent(live, perSecond uint64) int {
-	room := min(max(perSecond, gcRoomMin), gcRoomMax)
+	room := min(max(perSecond+perSecond/4, gcRoomMin), gcRoomMax)
 	return int(min(max(100*room/max(live, 1), gcPercentMin), gcPercentMax))
 }
+
+// garbage is this process's.
+var garbage gcTuner
 
 // gcTuner follows the rate of allocation.
 type gcTuner struct {
 	allocated uint64
-	rate      uint64 // bytes per second: at once up, down by a fifth a second
+	rate      atomic.Uint64 // bytes per second: at once up, down by a fifth a second
 	percent   int
 }
 
@@ -62,12 +66,28 @@ func (t *gcTuner) run() {
 // next is the percentage after a second in which so much was allocated in all.
 // Small changes are left: each stops the world for some microseconds.
 func (t *gcTuner) next(live, allocated uint64) (percent int, changed bool) {
-	t.rate = max(allocated-t.allocated, t.rate-t.rate/5)
+	rate := t.rate.Load()
+	rate = max(allocated-t.allocated, rate-rate/5)
+	t.rate.Store(rate)
 	t.allocated = allocated
-	percent = gcPercent(live, t.rate)
+	percent = gcPercent(live, rate)
 	if percent <= t.percent*9/8 && percent >= t.percent*7/8 {
 		return t.percent, false
 	}
 	t.percent = percent
 	return percent, true
+}
+
+// due tells whether a collection would begin by itself within a second or so.
+func (t *gcTuner) due() bool {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/goal:bytes"}}
+	metrics.Read(sample)
+	live, now, goal := sample[0].Value.Uint64(), sample[1].Value.Uint64(), sample[2].Value.Uint64()
+	return soonFull(now-min(live, now), goal-min(live, goal), t.rate.Load())
+}
+
+// soonFull: so much garbage of what may gather, and more at a rate per second.
+// Less than a third is never worth a collection.
+func soonFull(garbage, room, perSecond uint64) bool {
+	return garbage+perSecond >= room && 3*garbage >= room
 }

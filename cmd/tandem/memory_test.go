@@ -5,7 +5,7 @@ import "testing"
 func TestASecondsGarbageMayGatherWithinBounds(t *testing.T) {
 	const mb = 1 << 20
 	for _, c := range []struct{ live, perSecond, want uint64 }{
-		{20 * mb, 0, 120}, {20 * mb, 40 * mb, 200}, {20 * mb, 200 * mb, 320}, {8 * mb, 200 * mb, 400}, {0, 0, 400},
+		{20 * mb, 0, 120}, {20 * mb, 40 * mb, 250}, {20 * mb, 200 * mb, 320}, {8 * mb, 200 * mb, 400}, {0, 0, 400},
 		{40 * mb, 15 * mb, 60}, {200 * mb, 200 * mb, 50},
 	} {
 		if got := gcPercent(c.live, c.perSecond); got != int(c.want) {
@@ -22,10 +22,28 @@ func TestGarbageFollowsTheRateUpAtOnceAndDownSlowly(t *testing.T) {
 		allocated uint64
 		percent   int
 		changed   bool
-	}{{5 * mb, 120, true}, {60 * mb, 300, true}, {60 * mb, 300, false}, {0, 240, true}, {0, 192, true}, {0, 153, true}, {60 * mb, 300, true}} {
+	}{{5 * mb, 120, true}, {48 * mb, 300, true}, {48 * mb, 300, false}, {0, 240, true}, {0, 192, true}, {0, 153, true}, {48 * mb, 300, true}} {
 		total += c.allocated
 		if percent, changed := tuner.next(20*mb, total); percent != c.percent || changed != c.changed {
 			t.Errorf("second %d: %d %%, %t; want %d, %t", i+1, percent, changed, c.percent, c.changed)
+		}
+	}
+}
+
+func TestACollectionIsDueWhenItWouldSoonBeginByItself(t *testing.T) {
+	const mb = 1 << 20
+	for name, c := range map[string]struct {
+		garbage, room, perSecond uint64
+		want                     bool
+	}{
+		"full in a second":      {20 * mb, 50 * mb, 40 * mb, true},
+		"not full in a second":  {5 * mb, 50 * mb, 40 * mb, false},
+		"full":                  {50 * mb, 50 * mb, 0, true},
+		"idle":                  {20 * mb, 24 * mb, 1 * mb, false},
+		"collected a while ago": {20 * mb, 64 * mb, 80 * mb, false},
+	} {
+		if got := soonFull(c.garbage, c.room, c.perSecond); got != c.want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }

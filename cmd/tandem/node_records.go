@@ -38,7 +38,7 @@ func (n *Node) startRecords(ctx context.Context) error {
 		Release: n.journal.Release,
 		Pricer:  pricer,
 		Sink:    sink,
-		Busy:    moreProcessors.change,
+		Busy:    newBatches().change,
 		Logger:  n.log,
 	})
 	return err

@@ -31,7 +31,52 @@ func (p *processors) change(by int) {
 		p.base = runtime.GOMAXPROCS(0)
 	}
 	p.more += by
-	runtime.GOMAXPROCS(p.base + p.more)
+	aside(func() { runtime.GOMAXPROCS(p.base + p.more) })
+}
+
+// aside runs f and waits for it. What stops the world must not run on a thread of
+// low priority, as a batch does: while the kernel lets others go before it, all
+// calls would wait with it, up to 15 ms.
+func aside(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	<-done
+}
+
+// batches gives pricing and delivery a processor beside calls while a batch is at
+// work (cdr.Deps.Busy), and has garbage collected before the first one begins.
+type batches struct {
+	mu     sync.Mutex
+	atWork int
+
+	processors interface{ change(by int) }
+	due        func() bool // there is garbage worth a collection
+	collect    func()
+}
+
+func newBatches() *batches {
+	return &batches{processors: &moreProcessors, due: garbage.due, collect: runtime.GC}
+}
+
+// change is told when a batch begins (1) and when it is done (-1). A collection
+// that begins by itself does so on the thread that allocates most, a batch's, and
+// stops the world from there. Here one begins earlier and on another thread. More
+// processors have to wait until it has marked what lives, some 15 ms, and the batch
+// waits with them; its sweep then runs beside calls, on the batch's processor.
+func (b *batches) change(by int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.atWork += by
+	if b.atWork == 1 && by > 0 && b.due() {
+		aside(func() {
+			go b.collect()
+			runtime.Gosched() // it begins
+		})
+	}
+	b.processors.change(by)
 }
 
 // longRequest is how long an operator's request may share the calls' processors.

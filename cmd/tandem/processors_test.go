@@ -45,3 +45,36 @@ func TestProcessorsAddUp(t *testing.T) {
 		}
 	}
 }
+
+// TestGarbageIsCollectedBeforeABatch: before the first one, when there is enough.
+func TestGarbageIsCollectedBeforeABatch(t *testing.T) {
+	var p processors
+	collections := make(chan struct{}, 10)
+	due := false
+	b := &batches{processors: &p, due: func() bool { return due }, collect: func() { collections <- struct{}{} }}
+	for _, step := range []struct {
+		name    string
+		due     bool
+		by      int
+		collect bool
+	}{
+		{"nothing to collect", false, 1, false},
+		{"a second batch beside it", true, 1, false},
+		{"one done", true, -1, false},
+		{"both done", true, -1, false},
+		{"the first again", true, 1, true},
+		{"and done", true, -1, false},
+	} {
+		due = step.due
+		b.change(step.by)
+		if step.collect {
+			<-collections
+		}
+		if len(collections) > 0 {
+			t.Errorf("%s: garbage was collected", step.name)
+		}
+		if p.more != b.atWork {
+			t.Errorf("%s: %d more processors for %d batches", step.name, p.more, b.atWork)
+		}
+	}
+}
