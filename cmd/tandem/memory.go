@@ -4,7 +4,6 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +18,7 @@ import (
 // GOGC and GOMEMLIMIT in the environment win.
 func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
-		go garbage.run()
+		go new(gcTuner).run()
 	}
 	var info unix.Sysinfo_t
 	if os.Getenv("GOMEMLIMIT") == "" && unix.Sysinfo(&info) == nil {
@@ -43,13 +42,10 @@ func gcPercent(live, perSecond uint64) int {
 	return int(min(max(100*room/max(live, 1), gcPercentMin), gcPercentMax))
 }
 
-// garbage is this process's.
-var garbage gcTuner
-
 // gcTuner follows the rate of allocation.
 type gcTuner struct {
 	allocated uint64
-	rate      atomic.Uint64 // bytes per second: at once up, down by a fifth a second
+	rate      uint64 // bytes per second: at once up, down by a fifth a second
 	percent   int
 }
 
@@ -66,11 +62,9 @@ func (t *gcTuner) run() {
 // next is the percentage after a second in which so much was allocated in all.
 // Small changes are left: each stops the world for some microseconds.
 func (t *gcTuner) next(live, allocated uint64) (percent int, changed bool) {
-	rate := t.rate.Load()
-	rate = max(allocated-t.allocated, rate-rate/5)
-	t.rate.Store(rate)
+	t.rate = max(allocated-t.allocated, t.rate-t.rate/5)
 	t.allocated = allocated
-	percent = gcPercent(live, rate)
+	percent = gcPercent(live, t.rate)
 	if percent <= t.percent*9/8 && percent >= t.percent*7/8 {
 		return t.percent, false
 	}
@@ -78,16 +72,14 @@ func (t *gcTuner) next(live, allocated uint64) (percent int, changed bool) {
 	return percent, true
 }
 
-// due tells whether a collection would begin by itself within a second or so.
-func (t *gcTuner) due() bool {
+// collectionDue tells whether half of the garbage that may gather has: beside a
+// batch, which makes a third, a collection would begin by itself.
+func collectionDue() bool {
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/goal:bytes"}}
 	metrics.Read(sample)
-	live, now, goal := sample[0].Value.Uint64(), sample[1].Value.Uint64(), sample[2].Value.Uint64()
-	return soonFull(now-min(live, now), goal-min(live, goal), t.rate.Load())
+	return halfFull(sample[0].Value.Uint64(), sample[1].Value.Uint64(), sample[2].Value.Uint64())
 }
 
-// soonFull: so much garbage of what may gather, and more at a rate per second.
-// Less than a third is never worth a collection.
-func soonFull(garbage, room, perSecond uint64) bool {
-	return garbage+perSecond >= room && 3*garbage >= room
-}
+// halfFull: a heap of now bytes, of which at the last collection some were live, is
+// halfway from there to the goal of the next.
+func halfFull(live, now, goal uint64) bool { return now > live && 2*(now-live) >= goal-min(live, goal) }

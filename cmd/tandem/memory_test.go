@@ -30,19 +30,20 @@ func TestGarbageFollowsTheRateUpAtOnceAndDownSlowly(t *testing.T) {
 	}
 }
 
-func TestACollectionIsDueWhenItWouldSoonBeginByItself(t *testing.T) {
+func TestACollectionIsDueHalfwayToItsGoal(t *testing.T) {
 	const mb = 1 << 20
 	for name, c := range map[string]struct {
-		garbage, room, perSecond uint64
-		want                     bool
+		live, now, goal uint64
+		want            bool
 	}{
-		"full in a second":      {20 * mb, 50 * mb, 40 * mb, true},
-		"not full in a second":  {5 * mb, 50 * mb, 40 * mb, false},
-		"full":                  {50 * mb, 50 * mb, 0, true},
-		"idle":                  {20 * mb, 24 * mb, 1 * mb, false},
-		"collected a while ago": {20 * mb, 64 * mb, 80 * mb, false},
+		"halfway":               {20 * mb, 45 * mb, 70 * mb, true},
+		"before":                {20 * mb, 44 * mb, 70 * mb, false},
+		"beyond the goal":       {20 * mb, 80 * mb, 70 * mb, true},
+		"just collected":        {20 * mb, 20 * mb, 70 * mb, false},
+		"less than lived":       {20 * mb, 15 * mb, 70 * mb, false},
+		"at the memory's limit": {80 * mb, 81 * mb, 70 * mb, true},
 	} {
-		if got := soonFull(c.garbage, c.room, c.perSecond); got != c.want {
+		if got := halfFull(c.live, c.now, c.goal); got != c.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}

@@ -58,7 +58,7 @@ type batches struct {
 }
 
 func newBatches() *batches {
-	return &batches{processors: &moreProcessors, due: garbage.due, collect: runtime.GC}
+	return &batches{processors: &moreProcessors, due: collectionDue, collect: runtime.GC}
 }
 
 // change is told when a batch begins (1) and when it is done (-1). A collection
