@@ -41,7 +41,7 @@ func (p *plan) reread(file string) (*session, error) {
 	p.rates, p.rungs = nil, nil
 	for _, r := range s.runs {
 		switch r.Load {
-		case "udp", "teams":
+		case "udp", "teams", "setup":
 			p.rates = append(p.rates, r.Rate)
 		case "rung":
 			p.rungs = append(p.rungs, r.Rate)

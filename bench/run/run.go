@@ -24,7 +24,9 @@ type heard struct {
 	Retransmissions int     `json:"retransmissions"`
 	Seconds         float64 `json:"seconds"`
 	P50             float64 `json:"setup_p50_ms"`
+	P90             float64 `json:"setup_p90_ms,omitempty"` // of a capture, as P999
 	P99             float64 `json:"setup_p99_ms"`
+	P999            float64 `json:"setup_p999_ms,omitempty"`
 	Max             float64 `json:"setup_max_ms"`
 }
 

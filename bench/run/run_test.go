@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"tandem/provisioning"
 )
@@ -94,5 +95,31 @@ func TestAreaOfAFunction(t *testing.T) {
 		if got := area(function); got != want {
 			t.Errorf("%s: %q, want %q", function, got, want)
 		}
+	}
+}
+
+// TestCaptureTakesTheCallersSide: from the first INVITE to the first 200 of it,
+// not the other leg, not the 200 of a BYE.
+func TestCaptureTakesTheCallersSide(t *testing.T) {
+	system, caller, callee := [4]byte{127, 0, 0, 10}, [4]byte{127, 0, 0, 20}, [4]byte{127, 0, 0, 30}
+	c := &capture{system: system, caller: caller, began: map[string]time.Duration{}}
+	send := func(ms int, from, to [4]byte, message string) {
+		p := append([]byte{0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0}, from[:]...)
+		p = append(append(p, to[:]...), make([]byte, 8)...)
+		c.take(time.Duration(ms)*time.Millisecond, append(p, message...))
+	}
+	const id, other = "\r\nCall-ID: a@b", "\r\nCall-ID: other"
+	send(0, caller, system, "INVITE sip:1@x SIP/2.0"+id+"\r\nCSeq: 1 INVITE\r\n\r\n")
+	send(1, caller, system, "INVITE sip:1@x SIP/2.0"+id+"\r\nCSeq: 1 INVITE\r\n\r\n")
+	send(2, system, callee, "INVITE sip:1@x SIP/2.0"+other+"\r\nCSeq: 1 INVITE\r\n\r\n")
+	send(3, callee, system, "SIP/2.0 200 OK"+other+"\r\nCSeq: 1 INVITE\r\n\r\n")
+	send(4, system, caller, "SIP/2.0 180 Ringing"+id+"\r\nCSeq: 1 INVITE\r\n\r\n")
+	send(5, system, caller, "SIP/2.0 200 OK"+id+"\r\nCSeq: 1 INVITE\r\n\r\n")
+	send(6, system, caller, "SIP/2.0 200 OK"+id+"\r\nCSeq: 1 INVITE\r\n\r\n")
+	send(7, system, caller, "SIP/2.0 200 OK"+id+"\r\nCSeq: 2 BYE\r\n\r\n")
+	c.take(8*time.Millisecond, []byte{0x4f, 0})
+	c.take(9*time.Millisecond, append([]byte{0x4f, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0}, make([]byte, 8)...))
+	if len(c.times) != 1 || c.times[0] != 5*time.Millisecond || len(c.began) != 0 {
+		t.Errorf("times %v, open %v", c.times, c.began)
 	}
 }

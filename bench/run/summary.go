@@ -36,6 +36,10 @@ func (s *session) figures() string {
 		s.callTable(say, "udp", s.systems)
 		s.aims(say)
 	}
+	if len(s.of("setup")) > 0 {
+		say("\n**Set-up of every call**, INVITE to 200 in ms, from a capture, UDP on both sides")
+		s.setupTable(say)
+	}
 	if len(s.of("teams")) > 0 {
 		say("\n**Microsoft's side TLS and SRTP, half of the calls from there** (`bench/load`; the others over UDP)\n")
 		s.callTable(say, "teams", titles(s.of("teams")))
