@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tandem"
+	"tandem/cdr/priority"
 )
 
 // Config of a Pipeline; zero fields take the defaults.
@@ -138,7 +139,7 @@ func (p *Pipeline) Run(ctx context.Context) {
 	for _, loop := range []func(context.Context){p.ledgerLoop, p.writeLoop} {
 		wg.Go(func() {
 			runtime.LockOSThread() // and end with it: the thread stays humble
-			lowerPriority()
+			priority.Batch()
 			loop(ctx)
 		})
 	}

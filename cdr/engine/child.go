@@ -25,6 +25,7 @@ import (
 	chproto "github.com/ClickHouse/ch-go/proto"
 
 	"tandem"
+	"tandem/cdr/priority"
 )
 
 // ChildOptions are what `tandem engine` is started with.
@@ -59,22 +60,6 @@ const engineConfig = `<clickhouse>
 </clickhouse>
 `
 
-// background is the engine's nice value. An insert of 5,000 rows keeps a core busy
-// for 60 ms, in threads that the kernel would share it out to evenly with the call
-// engine: at 1,000 calls/s on one core the slowest hundredth of set-ups took 40 ms.
-const background = 10
-
-// giveWay lowers the priority of all threads of the process; those that the
-// library starts inherit it. A system that refuses only has the engine compete.
-func giveWay() {
-	threads, _ := os.ReadDir("/proc/self/task")
-	for _, t := range threads {
-		if id, err := strconv.Atoi(t.Name()); err == nil {
-			_ = unix.SchedSetAttr(id, &unix.SchedAttr{Nice: background}, 0)
-		}
-	}
-}
-
 // RunChild serves until Stdin ends or ctx is done. It may be called once per
 // process: the library can't be opened twice.
 func RunChild(ctx context.Context, o ChildOptions) error {
@@ -95,7 +80,7 @@ func RunChild(ctx context.Context, o ChildOptions) error {
 		return err
 	}
 	defer unlock()
-	giveWay()
+	priority.Engine()
 	config := filepath.Join(o.DataDir, "config.xml")
 	err = os.WriteFile(config, []byte(engineConfig), 0o600)
 	var lib *library

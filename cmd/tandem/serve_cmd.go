@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+
+	"tandem/cdr/priority"
 )
 
 // ServeCmd is `tandem serve`.
@@ -17,7 +19,7 @@ func (c ServeCmd) Run(env *environment) error {
 		return err
 	}
 	tuneMemory()
-	shortSlices()
+	priority.Calls()
 	config.Without = c.Without
 	log := newLogger(env.stderr, config.Log)
 	node, err := StartNode(env.ctx, config, log)

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package priority
+
+func Calls()  {}
+func Batch()  {}
+func Engine() {}
