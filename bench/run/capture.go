@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,21 +20,11 @@ import (
 // second are too few for a hundredth. The capture is work on the system's core,
 // so these runs tell no CPU.
 func (s *session) setup(ctx context.Context) error {
-	systems := slices.DeleteFunc(slices.Clone(s.systems), func(name string) bool { return name == "kamailio" })
-	for range s.rounds {
-		for _, rate := range s.rates {
-			for _, name := range systems {
-				sys, err := s.system(name)
-				if err != nil {
-					return err
-				}
-				if _, err := s.once(ctx, sys, &captured{}, load{rate, rate * s.seconds, time.Second}, "setup"); err != nil {
-					return err
-				}
-			}
-		}
+	systems := slices.DeleteFunc(slices.Clone(s.systems), func(name string) bool { return name == "kamailio" }) // a proxy: no aim is set beside it
+	if err := s.inTurn(ctx, systems, "setup", func() driver { return &captured{} }); err != nil {
+		return err
 	}
-	s.setupTable(func(format string, args ...any) { s.say(format, args...) })
+	s.setupTable(s.say)
 	return nil
 }
 
@@ -44,7 +35,7 @@ func (s *session) setupTable(say func(string, ...any)) {
 	for _, rate := range s.rates {
 		for _, name := range titles(s.of("setup")) {
 			get := func(value func(result) float64) float64 { return s.median(name, "setup", rate, value) }
-			say("| %d | %s | %.0f | %.2f | %.2f | %.2f | %.2f | %.2f | %.1f |", rate, name, get(func(r result) float64 { return float64(r.OK + r.Probes) }),
+			say("| %d | %s | %.0f | %.2f | %.2f | %.2f | %.2f | %.2f | %.1f |", rate, name, get(func(r result) float64 { return float64(r.all()) }),
 				get(func(r result) float64 { return r.P50 }), get(func(r result) float64 { return r.P90 }), get(p99), get(p99)-s.median("floor", "setup", rate, p99),
 				get(func(r result) float64 { return r.P999 }), get(func(r result) float64 { return r.StolenPercent }))
 		}
@@ -186,7 +177,7 @@ func (c *capture) take(at time.Duration, p []byte) {
 		}
 	case from == c.system && to == c.caller && bytes.HasPrefix(message, []byte("SIP/2.0 200 ")):
 		id := field(message, "Call-ID")
-		if began, ok := c.began[id]; ok && bytes.HasSuffix([]byte(field(message, "CSeq")), []byte(" INVITE")) {
+		if began, ok := c.began[id]; ok && strings.HasSuffix(field(message, "CSeq"), " INVITE") {
 			c.times = append(c.times, at-began)
 			delete(c.began, id)
 		}

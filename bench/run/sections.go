@@ -38,21 +38,29 @@ func (s *session) once(ctx context.Context, sys system, d driver, l load, label 
 
 // signalling is UDP on both sides: every system at every rate, in turn.
 func (s *session) signalling(ctx context.Context) error {
+	if err := s.inTurn(ctx, s.systems, "udp", func() driver { return &sipp{} }); err != nil {
+		return err
+	}
+	s.table("udp", s.systems)
+	return nil
+}
+
+// inTurn places calls of 1 s through each system at each rate, round by round.
+func (s *session) inTurn(ctx context.Context, systems []string, label string, calls func() driver) error {
 	for round := range s.rounds {
 		s.say("round %d", round+1)
 		for _, rate := range s.rates {
-			for _, name := range s.systems {
+			for _, name := range systems {
 				sys, err := s.system(name)
 				if err != nil {
 					return err
 				}
-				if _, err := s.once(ctx, sys, &sipp{}, load{rate, rate * s.seconds, time.Second}, "udp"); err != nil {
+				if _, err := s.once(ctx, sys, calls(), load{rate, rate * s.seconds, time.Second}, label); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	s.table("udp", s.systems)
 	return nil
 }
 

@@ -52,7 +52,7 @@ type batches struct {
 	mu     sync.Mutex
 	atWork int
 
-	processors interface{ change(by int) }
+	processors *processors
 	due        func() bool // there is garbage worth a collection
 	collect    func()
 }
