@@ -91,8 +91,6 @@ type Pipeline struct {
 	rows Assembler
 	path string
 
-	lastRows int // of the last batch that was priced: the ledger's own
-
 	mu       sync.Mutex
 	cur      cursors
 	saved    time.Time

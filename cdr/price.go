@@ -2,7 +2,6 @@ package cdr
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"tandem"
@@ -26,7 +25,7 @@ func (p *Pipeline) ledgerLoop(ctx context.Context) {
 			}
 			continue
 		}
-		rows := p.rows.Rows(fact)
+		rows := p.rows.AppendRows(p.memory(), fact)
 		if !p.gather(ctx, r.Pos()-1) {
 			return
 		}
@@ -36,7 +35,7 @@ func (p *Pipeline) ledgerLoop(ctx context.Context) {
 				return
 			}
 			p.priced(from, r.Pos()-1, rows)
-			from, rows = r.Pos(), nil
+			from, rows = r.Pos(), p.memory()
 		}
 	}
 }
@@ -47,7 +46,6 @@ func (p *Pipeline) priceEnds(ctx context.Context, r FactReader, rows []tandem.CD
 	p.deps.Busy(1)
 	defer p.deps.Busy(-1)
 	rows, more = p.ends(r, rows)
-	p.lastRows = len(rows)
 	return rows, more, p.price(ctx, rows)
 }
 
@@ -60,13 +58,18 @@ func (p *Pipeline) ends(r FactReader, rows []tandem.CDR) ([]tandem.CDR, bool) {
 			return rows, false
 		}
 		if fact.Kind == tandem.FactEnd {
-			if ends++; ends == 1 { // as many as the last time, and a few more
-				rows = slices.Grow(rows, p.lastRows+p.lastRows/8)
-			}
+			ends++
 			rows = p.rows.AppendRows(rows, fact)
 		}
 	}
 	return rows, true
+}
+
+// memory is an empty slice for the next rows.
+func (p *Pipeline) memory() []tandem.CDR {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ready.memory()
 }
 
 // gather waits LedgerEvery, less when a flush wants the fact at pos; false when ctx is done.

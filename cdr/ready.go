@@ -11,18 +11,46 @@ import (
 // asks the pricer for its charges.
 const maxReady = 20_000
 
+// maxSpare bounds the memory of rows that is kept for the next ones: 5 MB, four
+// batches of the ledger.
+const maxSpare = 4 * 2 * priceBatch
+
 // ready are priced rows that the writer has not taken yet: runs of the journal
 // without a gap between them. What is in no run must be read from the journal.
 type ready struct {
-	max  int // rows
-	runs []run
-	rows int
+	max   int // rows
+	runs  []run
+	rows  int
+	spare [][]tandem.CDR // memory of runs that are gone
+	kept  int            // rows that it holds
 }
 
 // run is what the facts from..to gave.
 type run struct {
 	from, to tandem.JournalPos
-	rows     []tandem.CDR
+	rows     []tandem.CDR // those not taken yet
+	all      []tandem.CDR
+}
+
+// memory is an empty slice for rows to come: of a run that is gone, if one is left.
+func (q *ready) memory() []tandem.CDR {
+	n := len(q.spare)
+	if n == 0 {
+		return nil
+	}
+	rows := q.spare[n-1]
+	q.spare = slices.Delete(q.spare, n-1, n)
+	q.kept -= cap(rows)
+	return rows
+}
+
+// giveBack takes the memory of rows that nobody reads any more.
+func (q *ready) giveBack(rows []tandem.CDR) {
+	clear(rows) // they refer to what they were read from
+	if q.kept+cap(rows) <= maxSpare && cap(rows) > 0 {
+		q.spare = append(q.spare, rows[:0])
+		q.kept += cap(rows)
+	}
 }
 
 // add appends a run if it follows the last one and there is room. A run that is
@@ -30,52 +58,46 @@ type run struct {
 func (q *ready) add(from, to tandem.JournalPos, rows []tandem.CDR) {
 	n := len(q.runs)
 	if q.rows+len(rows) > q.max || n > 0 && q.runs[n-1].to+1 != from {
+		q.giveBack(rows)
 		return
 	}
 	q.rows += len(rows)
-	q.runs = append(q.runs, run{from, to, rows})
+	q.runs = append(q.runs, run{from, to, rows, rows})
 }
 
-// take removes and returns about n rows of the facts from from on, a quarter more
-// or less so that they can stay where the ledger made them: whole calls only, and
-// the last position that they cover. ok is false when the first run does not begin there.
-func (q *ready) take(from tandem.JournalPos, n int) (rows []tandem.CDR, to tandem.JournalPos, ok bool) {
+// take moves the rows of the facts from from on behind dst, n or a few more: whole
+// calls only, and the last position that they cover. ok is false when the first run
+// does not begin there.
+func (q *ready) take(dst []tandem.CDR, from tandem.JournalPos, n int) (rows []tandem.CDR, to tandem.JournalPos, ok bool) {
 	q.skip(from)
 	if len(q.runs) == 0 || q.runs[0].from != from {
-		return nil, 0, false
+		return dst, 0, false
 	}
-	least, most := n-n/4, n+n/4
-	for len(q.runs) > 0 && len(rows) < least {
+	for len(q.runs) > 0 && len(dst) < n {
 		first := &q.runs[0]
-		part, left := first.rows, []tandem.CDR(nil)
-		if to = first.to; len(rows)+len(part) > most {
-			part, left = cut(part, n-len(rows))
-			to = part[len(part)-1].NodeSeq
+		part := whole(first.rows, n-len(dst))
+		dst = append(dst, part...)
+		if len(part) == len(first.rows) {
+			to = first.to
+			q.drop()
+			continue
 		}
-		switch {
-		case rows != nil:
-			rows = append(rows, part...)
-		case len(part) >= least || len(q.runs) == 1: // under load and without any: nothing is copied
-			rows = part
-		default:
-			rows = append(make([]tandem.CDR, 0, min(q.rows, most)), part...)
-		}
-		if len(left) > 0 {
-			first.from, first.rows = to+1, left
-			q.rows -= len(part)
-			return rows, to, true
-		}
-		q.drop()
+		to = part[len(part)-1].NodeSeq
+		first.from, first.rows = to+1, first.rows[len(part):]
+		q.rows -= len(part)
 	}
-	return rows, to, true
+	return dst, to, true
 }
 
-// cut splits rows after the call to which the n-th belongs.
-func cut(rows []tandem.CDR, n int) (part, left []tandem.CDR) {
+// whole is the beginning of rows up to the end of the call to which the n-th belongs.
+func whole(rows []tandem.CDR, n int) []tandem.CDR {
+	if n >= len(rows) {
+		return rows
+	}
 	for n < len(rows) && rows[n].NodeSeq == rows[n-1].NodeSeq {
 		n++
 	}
-	return rows[:n:n], rows[n:]
+	return rows[:n]
 }
 
 // skip drops what was delivered from the journal.
@@ -94,9 +116,12 @@ func (q *ready) skip(from tandem.JournalPos) {
 	}
 }
 
+// drop forgets the first run.
 func (q *ready) drop() {
-	q.rows -= len(q.runs[0].rows)
+	first := q.runs[0]
+	q.rows -= len(first.rows)
 	q.runs = slices.Delete(q.runs, 0, 1)
+	q.giveBack(first.all)
 }
 
 // before is the first position that a run covers, or limit when there is none:

@@ -34,17 +34,18 @@ func BenchmarkBatch(b *testing.B) {
 	p := &Pipeline{ready: ready{max: maxReady}}
 	r := &endsReader{fact: tandem.JournalFact{Kind: tandem.FactEnd, At: noon, Call: tandem.CallRecord{Correlation: uuid.New(), From: "+12065550123", To: "+14255550100",
 		Legs: []tandem.LegRecord{leg(tandem.Phone, true), leg(tandem.OperatorConnect, true)}}}}
+	var batch []tandem.CDR
 	written, second := tandem.JournalPos(0), 0
 	b.ReportAllocs()
 	for b.Loop() {
 		second++
 		from := r.Pos()
 		r.n = 960 + second%5*20
-		rows, _ := p.ends(r, nil)
-		p.lastRows = len(rows)
+		rows, _ := p.ends(r, p.memory())
 		p.ready.add(from, r.Pos()-1, rows)
 		for p.ready.rows >= 2000 {
-			_, written, _ = p.ready.take(written+1, 2000)
+			batch, written, _ = p.ready.take(batch[:0], written+1, 2000)
+			clear(batch)
 		}
 	}
 }

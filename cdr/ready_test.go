@@ -14,11 +14,17 @@ func TestReadyRowsComeOnceWholeAndInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := ready{max: rapid.IntRange(1, 60).Draw(t, "max")}
 		calls := map[tandem.JournalPos]int{} // rows of the call that ended there
+		var batch []tandem.CDR
 		ledger, writer := tandem.JournalPos(0), tandem.JournalPos(0)
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			if rapid.Bool().Draw(t, "price") {
 				from := ledger + 1
-				var rows []tandem.CDR
+				rows := q.memory()
+				for _, row := range rows[:cap(rows)] {
+					if row != (tandem.CDR{}) {
+						t.Fatalf("memory given with what was in it: %v", row)
+					}
+				}
 				for range rapid.IntRange(1, 8).Draw(t, "facts") {
 					ledger++
 					calls[ledger] = rapid.IntRange(0, 3).Draw(t, "legs")
@@ -32,7 +38,9 @@ func TestReadyRowsComeOnceWholeAndInOrder(t *testing.T) {
 			if writer == ledger {
 				continue
 			}
-			rows, to, ok := q.take(writer+1, rapid.IntRange(1, 10).Draw(t, "n"))
+			n := rapid.IntRange(1, 10).Draw(t, "n")
+			rows, to, ok := q.take(batch[:0], writer+1, n)
+			batch = rows
 			if !ok { // the writer reads the journal up to there
 				limit := q.before(ledger)
 				if limit <= writer {
@@ -40,6 +48,9 @@ func TestReadyRowsComeOnceWholeAndInOrder(t *testing.T) {
 				}
 				writer = tandem.JournalPos(rapid.Uint64Range(uint64(writer)+1, uint64(limit)).Draw(t, "read to"))
 				continue
+			}
+			if len(rows) >= n+3 {
+				t.Fatalf("%d rows for %d", len(rows), n)
 			}
 			got := map[tandem.JournalPos]int{}
 			for _, row := range rows {

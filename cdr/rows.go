@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"tandem"
@@ -69,7 +70,7 @@ func routeTrace(steps []tandem.TraceStep) string {
 	if len(steps) == 0 {
 		return "[]"
 	}
-	b := make([]byte, 0, 64*len(steps))
+	size := 0
 	for i := range steps {
 		if !plainJSON(steps[i].Rule) || !plainJSON(steps[i].Detail) {
 			if b, err := json.Marshal(steps); err == nil {
@@ -77,11 +78,21 @@ func routeTrace(steps []tandem.TraceStep) string {
 			}
 			return "[]"
 		}
-		b = append(append(append(b, `,{"rule":"`...), steps[i].Rule...), `","detail":"`...)
-		b = append(append(b, steps[i].Detail...), `"}`...)
+		size += len(`,{"rule":"","detail":""}`) + len(steps[i].Rule) + len(steps[i].Detail)
 	}
-	b[0] = '['
-	return string(append(b, ']'))
+	var b strings.Builder
+	b.Grow(size + len("]"))
+	for i, step := range steps {
+		start := `,{"rule":"`
+		if i == 0 {
+			start = `[{"rule":"`
+		}
+		for _, part := range [...]string{start, step.Rule, `","detail":"`, step.Detail, `"}`} {
+			b.WriteString(part)
+		}
+	}
+	b.WriteByte(']')
+	return b.String()
 }
 
 // plainJSON reports whether encoding/json writes s as it is.

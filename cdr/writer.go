@@ -54,6 +54,7 @@ func (p *Pipeline) writeLoop(ctx context.Context) {
 		if !p.deliver(ctx, from, to, rows) {
 			return
 		}
+		w.done(rows)
 		p.mu.Lock()
 		first = p.cur.Ledger > p.cur.Writer && (p.waiting >= p.cfg.MaxRows || p.flushTo > p.cur.Writer)
 		p.mu.Unlock()
@@ -113,15 +114,16 @@ func (p *Pipeline) awaitLedger(ctx context.Context, pos tandem.JournalPos) bool 
 // collector gets the writer's rows: from memory as the ledger left them, else
 // from the journal.
 type collector struct {
-	p *Pipeline
-	r FactReader // nil, or where the last read ended
+	p    *Pipeline
+	r    FactReader   // nil, or where the last read ended
+	rows []tandem.CDR // the last batch's memory
 }
 
 // collect returns the priced rows of a batch that begins at from, and the last
 // position that they cover, at most limit.
 func (w *collector) collect(ctx context.Context, from, limit tandem.JournalPos) ([]tandem.CDR, tandem.JournalPos, error) {
 	w.p.mu.Lock()
-	rows, to, ok := w.p.ready.take(from, w.p.cfg.MaxRows)
+	rows, to, ok := w.p.ready.take(w.rows, from, w.p.cfg.MaxRows)
 	limit = w.p.ready.before(limit)
 	w.p.mu.Unlock()
 	if ok {
@@ -138,7 +140,7 @@ func (w *collector) read(ctx context.Context, from, limit tandem.JournalPos, max
 		w.close()
 		w.r = w.p.deps.Read(from)
 	}
-	var rows []tandem.CDR
+	rows := w.rows
 	for w.r.Pos() <= limit && len(rows) < maxRows {
 		fact, ok, err := w.r.TryNext()
 		if err != nil {
@@ -156,6 +158,14 @@ func (w *collector) read(ctx context.Context, from, limit tandem.JournalPos, max
 		return nil, 0, ctx.Err()
 	}
 	return rows, min(w.r.Pos()-1, limit), nil
+}
+
+// done keeps the memory of delivered rows for the next batch.
+func (w *collector) done(rows []tandem.CDR) {
+	clear(rows)
+	if w.rows = nil; cap(rows) <= maxSpare {
+		w.rows = rows[:0]
+	}
 }
 
 func (w *collector) close() {

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -18,7 +19,9 @@ func (e Explanation) String() string {
 		}
 		return string(b)
 	}
-	w := jsonWriter{b: append(make([]byte, 0, 768), `{"form":`...)}
+	w := jsonWriters.Get().(*jsonWriter)
+	defer jsonWriters.Put(w)
+	w.b, w.bad = append(w.b[:0], `{"form":`...), false
 	w.b = strconv.AppendInt(w.b, int64(e.Form), 10)
 	w.text("rule", string(e.Rule), true)
 	w.text("leg", string(e.Leg), false)
@@ -74,6 +77,9 @@ func (e Explanation) String() string {
 
 // unwritable stands for an explanation with a year beyond 9999: all else can be written.
 const unwritable = `{"form":2,"rule":"unrated","error":"the explanation can't be written"}`
+
+// jsonWriters are kept: their buffers would be a twentieth of a call's garbage.
+var jsonWriters = sync.Pool{New: func() any { return new(jsonWriter) }}
 
 // jsonWriter appends members of an object that has one already.
 type jsonWriter struct {

@@ -88,6 +88,7 @@ func (l *Ledger) Price(ctx context.Context, rows []tandem.CDR) error {
 	charges := make([]tandem.Charge, len(rows))
 	var unrated []int
 	var w watch
+	var a rating.Assessment
 	book := func(tx tandem.LedgerTx) error {
 		// The store may run a transaction again.
 		unrated, w = unrated[:0], watch{tx: tx, debits: map[string]bool{}}
@@ -95,7 +96,7 @@ func (l *Ledger) Price(ctx context.Context, rows []tandem.CDR) error {
 			if !assessed[i].Bookable() {
 				continue
 			}
-			a := assessed[i]
+			a = assessed[i] // pricing may change it
 			charge, fresh, err := post(&w, &rows[i], &a)
 			if err != nil {
 				return fmt.Errorf("price leg %s of call %s: %w", rows[i].ID, rows[i].Correlation, err)
