@@ -27,7 +27,7 @@ type end struct {
 	out               sent
 
 	armed    time.Duration
-	clocks   [128]uint32
+	clocks   *sdp.Clocks // of what the side sends; set once agreed
 	rtcp     latch
 	profile  tandem.MediaProfile
 	rxKey    srtp.Crypto

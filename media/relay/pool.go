@@ -88,8 +88,9 @@ func New(cfg Config, deps Deps) (*Pool, error) {
 	} else if p.net, err = newNative(p); err != nil {
 		return nil, err
 	}
+	ahead := max(1, min(cfg.Prebind, int(p.files.limit/8)/len(p.banks)))
 	for _, b := range p.banks {
-		if err := b.prebind(max(1, cfg.Prebind)); err != nil {
+		if err := b.prebind(ahead); err != nil {
 			close(p.stop)
 			p.net.close()
 			return nil, &tandem.Error{Kind: tandem.KindInvalid, Field: "media.addresses", Message: "cannot bind media ports on " + b.addr.String(),

@@ -26,9 +26,21 @@ type Leg struct {
 	Send      srtp.Key    // ours towards it, when Secure
 	// Flowing tells that the side should be sending all the time: neither side is on hold.
 	Flowing bool
-	Codec   string      // encoding name of the first speech format agreed
-	Clocks  [128]uint32 // RTP clock rate by payload type; 0 = not for measuring (events)
+	Codec   string  // encoding name of the first speech format agreed
+	Clocks  *Clocks // of what the side sends; nil unless agreed. Not to be changed: sides share it
 }
+
+// Clocks are RTP clock rates in Hz by payload type; 0 = not for measuring (events).
+type Clocks [128]uint32
+
+// fixedClocks are those of the payload types that need no rtpmap. Nearly every call
+// has no others, so that one table serves all.
+var fixedClocks = func() (c Clocks) {
+	for pt := range c {
+		_, c[pt] = static(uint8(pt))
+	}
+	return c
+}()
 
 // slot is an m= line of the session with a side; their number never shrinks (RFC 3264 8).
 type slot struct{ kind, proto, format string }
@@ -62,7 +74,7 @@ func (s *side) leg(other *side) Leg {
 	if !s.agreed {
 		return Leg{}
 	}
-	l := Leg{Agreed: true, Mux: s.mux, Secure: s.crypto.on, Receive: s.crypto.crypto, Send: s.key}
+	l := Leg{Agreed: true, Clocks: &fixedClocks, Mux: s.mux, Secure: s.crypto.on, Receive: s.crypto.crypto, Send: s.key}
 	m := s.remote
 	if m.Addr.IsValid() && !m.Hold {
 		l.RTP = netip.AddrPortFrom(m.Addr, m.Port)
@@ -90,7 +102,13 @@ func (s *side) leg(other *side) Leg {
 		if l.Codec == "" && audible(name) {
 			l.Codec = name
 		}
-		if audible(name) || name == "CN" {
+		if !audible(name) && name != "CN" {
+			clock = 0
+		}
+		if l.Clocks[pt] != clock {
+			if l.Clocks == &fixedClocks {
+				l.Clocks = new(fixedClocks)
+			}
 			l.Clocks[pt] = clock
 		}
 	}
