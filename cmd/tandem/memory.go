@@ -11,9 +11,11 @@ import (
 
 // tuneMemory trades memory for CPU where it pays. A garbage collection marks all
 // that lives; at Go's default (as much garbage as lives) a busy node of some
-// 20 MB live runs several a second, a sixth of its CPU. Here a bit more than a
-// second's garbage may gather, so that a collection a second is enough at any rate
-// of calls, and a node that only holds its calls holds little else. Half of the
+// 20 MB live runs several a second, a sixth of its CPU. Here two seconds' garbage
+// may gather, within bounds, so that a collection each second or two is enough at
+// any rate of calls, and a node that only holds its calls holds little else. While
+// one is at work calls share their processor with it: the rarer, the fewer of them
+// (at 1,000 calls/s one in a hundred of those set up). Half of the
 // machine's memory is the limit from which on it collects as often as it takes.
 // GOGC and GOMEMLIMIT in the environment win.
 func tuneMemory() {
@@ -30,7 +32,7 @@ func tuneMemory() {
 // the cost of a collection grows with what lives, so its frequency may fall.
 const (
 	gcRoomMin    = 24 << 20
-	gcRoomMax    = 64 << 20
+	gcRoomMax    = 56 << 20
 	gcPercentMin = 50
 	gcPercentMax = 400
 )
@@ -38,7 +40,7 @@ const (
 // gcPercent is the garbage to allow, in percent of what lives, at so many bytes
 // allocated in a second.
 func gcPercent(live, perSecond uint64) int {
-	room := min(max(perSecond+perSecond/4, gcRoomMin), gcRoomMax)
+	room := min(max(2*perSecond, gcRoomMin), gcRoomMax)
 	return int(min(max(100*room/max(live, 1), gcPercentMin), gcPercentMax))
 }
 
@@ -72,14 +74,16 @@ func (t *gcTuner) next(live, allocated uint64) (percent int, changed bool) {
 	return percent, true
 }
 
-// collectionDue tells whether half of the garbage that may gather has: beside a
-// batch, which makes a third, a collection would begin by itself.
+// collectionDue tells whether three quarters of the garbage that may gather have:
+// beside a batch, which makes a fifth of a second's, a collection would begin by itself.
 func collectionDue() bool {
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/goal:bytes"}}
 	metrics.Read(sample)
-	return halfFull(sample[0].Value.Uint64(), sample[1].Value.Uint64(), sample[2].Value.Uint64())
+	return nearlyFull(sample[0].Value.Uint64(), sample[1].Value.Uint64(), sample[2].Value.Uint64())
 }
 
-// halfFull: a heap of now bytes, of which at the last collection some were live, is
-// halfway from there to the goal of the next.
-func halfFull(live, now, goal uint64) bool { return now > live && 2*(now-live) >= goal-min(live, goal) }
+// nearlyFull: a heap of now bytes, of which at the last collection some were live, has
+// come three quarters of the way from there to the goal of the next.
+func nearlyFull(live, now, goal uint64) bool {
+	return now > live && 4*(now-live) >= 3*(goal-min(live, goal))
+}

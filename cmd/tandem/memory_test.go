@@ -2,11 +2,11 @@ package main
 
 import "testing"
 
-func TestASecondsGarbageMayGatherWithinBounds(t *testing.T) {
+func TestTwoSecondsGarbageMayGatherWithinBounds(t *testing.T) {
 	const mb = 1 << 20
 	for _, c := range []struct{ live, perSecond, want uint64 }{
-		{20 * mb, 0, 120}, {20 * mb, 40 * mb, 250}, {20 * mb, 200 * mb, 320}, {8 * mb, 200 * mb, 400}, {0, 0, 400},
-		{40 * mb, 15 * mb, 60}, {200 * mb, 200 * mb, 50},
+		{20 * mb, 0, 120}, {20 * mb, 25 * mb, 250}, {20 * mb, 40 * mb, 320}, {20 * mb, 200 * mb, 320}, {8 * mb, 200 * mb, 400}, {0, 0, 400},
+		{40 * mb, 15 * mb, 75}, {200 * mb, 200 * mb, 50},
 	} {
 		if got := gcPercent(c.live, c.perSecond); got != int(c.want) {
 			t.Errorf("%d MB live, %d MB/s: %d %%, want %d", c.live/mb, c.perSecond/mb, got, c.want)
@@ -22,7 +22,7 @@ func TestGarbageFollowsTheRateUpAtOnceAndDownSlowly(t *testing.T) {
 		allocated uint64
 		percent   int
 		changed   bool
-	}{{5 * mb, 120, true}, {48 * mb, 300, true}, {48 * mb, 300, false}, {0, 240, true}, {0, 192, true}, {0, 153, true}, {48 * mb, 300, true}} {
+	}{{5 * mb, 120, true}, {30 * mb, 300, true}, {30 * mb, 300, false}, {0, 240, true}, {0, 192, true}, {0, 153, true}, {30 * mb, 300, true}} {
 		total += c.allocated
 		if percent, changed := tuner.next(20*mb, total); percent != c.percent || changed != c.changed {
 			t.Errorf("second %d: %d %%, %t; want %d, %t", i+1, percent, changed, c.percent, c.changed)
@@ -30,20 +30,20 @@ func TestGarbageFollowsTheRateUpAtOnceAndDownSlowly(t *testing.T) {
 	}
 }
 
-func TestACollectionIsDueHalfwayToItsGoal(t *testing.T) {
+func TestACollectionIsDueThreeQuartersOfTheWay(t *testing.T) {
 	const mb = 1 << 20
 	for name, c := range map[string]struct {
 		live, now, goal uint64
 		want            bool
 	}{
-		"halfway":               {20 * mb, 45 * mb, 70 * mb, true},
-		"before":                {20 * mb, 44 * mb, 70 * mb, false},
+		"three quarters":        {20 * mb, 56 * mb, 68 * mb, true},
+		"before":                {20 * mb, 55 * mb, 68 * mb, false},
 		"beyond the goal":       {20 * mb, 80 * mb, 70 * mb, true},
 		"just collected":        {20 * mb, 20 * mb, 70 * mb, false},
 		"less than lived":       {20 * mb, 15 * mb, 70 * mb, false},
 		"at the memory's limit": {80 * mb, 81 * mb, 70 * mb, true},
 	} {
-		if got := halfFull(c.live, c.now, c.goal); got != c.want {
+		if got := nearlyFull(c.live, c.now, c.goal); got != c.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
