@@ -54,8 +54,8 @@ func (d *captured) place(ctx context.Context, l load) (heard, error) {
 		return heard{}, err
 	}
 	h, err := d.sipp.place(ctx, l)
-	times := c.end()
-	if err != nil {
+	times, broken := c.end()
+	if err = errors.Join(err, broken); err != nil {
 		return h, err
 	}
 	if len(times) < h.all() {
@@ -79,6 +79,8 @@ type capture struct {
 
 	began map[string]time.Duration // INVITEs without an answer, by Call-ID; times of the capture's clock
 	times []time.Duration          // of those that were answered
+
+	broken error // what ended it early
 }
 
 // newCapture begins. It needs the right to open packet sockets (root).
@@ -116,11 +118,11 @@ func newCapture(system, caller string) (*capture, error) {
 	return c, nil
 }
 
-// end stops and gives the set-up times.
-func (c *capture) end() []time.Duration {
+// end stops and gives the set-up times, or why there are none.
+func (c *capture) end() ([]time.Duration, error) {
 	close(c.stop)
 	<-c.done
-	return c.times
+	return c.times, c.broken
 }
 
 func (c *capture) read() {
@@ -129,13 +131,17 @@ func (c *capture) read() {
 	packet, oob := make([]byte, 1500), make([]byte, 128)
 	for {
 		n, m, _, _, err := unix.Recvmsg(c.socket, packet, oob, 0)
-		if err != nil { // nothing for a while
+		switch {
+		case err == unix.EAGAIN || err == unix.EINTR: // nothing for a while
 			select {
 			case <-c.stop:
 				return
 			default:
 				continue
 			}
+		case err != nil:
+			c.broken = fmt.Errorf("capture: %w", err)
+			return
 		}
 		if at, ok := stamp(oob[:m]); ok {
 			c.take(at, packet[:n])
