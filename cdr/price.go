@@ -17,6 +17,7 @@ func (p *Pipeline) ledgerLoop(ctx context.Context) {
 	r := p.deps.Read(p.cur.Ledger + 1)
 	defer r.Close()
 	from := p.cur.Ledger + 1
+	var rows []tandem.CDR
 	for {
 		fact, err := r.Next(ctx)
 		if err != nil {
@@ -25,7 +26,7 @@ func (p *Pipeline) ledgerLoop(ctx context.Context) {
 			}
 			continue
 		}
-		rows := p.rows.AppendRows(p.memory(), fact)
+		rows = p.rows.AppendRows(rows, fact)
 		if !p.gather(ctx, r.Pos()-1) {
 			return
 		}

@@ -11,9 +11,9 @@ import (
 // asks the pricer for its charges.
 const maxReady = 20_000
 
-// maxSpare bounds the memory of rows that is kept for the next ones: 5 MB, four
+// maxSpare bounds the memory of rows that is kept for the next ones: 4 MB, three
 // batches of the ledger.
-const maxSpare = 4 * 2 * priceBatch
+const maxSpare = 3 * 2 * priceBatch
 
 // ready are priced rows that the writer has not taken yet: runs of the journal
 // without a gap between them. What is in no run must be read from the journal.
@@ -23,6 +23,7 @@ type ready struct {
 	rows  int
 	spare [][]tandem.CDR // memory of runs that are gone
 	kept  int            // rows that it holds
+	usual int            // rows of a run: up at once, down by an eighth a run
 }
 
 // run is what the facts from..to gave.
@@ -32,16 +33,19 @@ type run struct {
 	all      []tandem.CDR
 }
 
-// memory is an empty slice for rows to come: of a run that is gone, if one is left.
+// memory is an empty slice for the rows of a run to come: of one that is gone and
+// was large enough, else a new one.
 func (q *ready) memory() []tandem.CDR {
-	n := len(q.spare)
-	if n == 0 {
-		return nil
+	for len(q.spare) > 0 {
+		n := len(q.spare) - 1
+		rows := q.spare[n]
+		q.spare = slices.Delete(q.spare, n, n+1)
+		q.kept -= cap(rows)
+		if cap(rows) >= q.usual {
+			return rows
+		}
 	}
-	rows := q.spare[n-1]
-	q.spare = slices.Delete(q.spare, n-1, n)
-	q.kept -= cap(rows)
-	return rows
+	return make([]tandem.CDR, 0, q.usual+q.usual/8)
 }
 
 // giveBack takes the memory of rows that nobody reads any more.
@@ -56,6 +60,7 @@ func (q *ready) giveBack(rows []tandem.CDR) {
 // add appends a run if it follows the last one and there is room. A run that is
 // left out leaves a gap, so nothing is taken any more until all is gone.
 func (q *ready) add(from, to tandem.JournalPos, rows []tandem.CDR) {
+	q.usual = max(len(rows), q.usual-q.usual/8)
 	n := len(q.runs)
 	if q.rows+len(rows) > q.max || n > 0 && q.runs[n-1].to+1 != from {
 		q.giveBack(rows)
