@@ -5,7 +5,7 @@ import "testing"
 func TestTwoSecondsGarbageMayGatherWithinBounds(t *testing.T) {
 	const mb = 1 << 20
 	for _, c := range []struct{ live, perSecond, want uint64 }{
-		{20 * mb, 0, 120}, {20 * mb, 25 * mb, 250}, {20 * mb, 40 * mb, 320}, {20 * mb, 200 * mb, 320}, {8 * mb, 200 * mb, 400}, {0, 0, 400},
+		{20 * mb, 0, 120}, {20 * mb, 25 * mb, 250}, {20 * mb, 40 * mb, 280}, {20 * mb, 200 * mb, 280}, {8 * mb, 200 * mb, 400}, {0, 0, 400},
 		{40 * mb, 15 * mb, 75}, {200 * mb, 200 * mb, 50},
 	} {
 		if got := gcPercent(c.live, c.perSecond); got != int(c.want) {
@@ -22,7 +22,7 @@ func TestGarbageFollowsTheRateUpAtOnceAndDownSlowly(t *testing.T) {
 		allocated uint64
 		percent   int
 		changed   bool
-	}{{5 * mb, 120, true}, {30 * mb, 300, true}, {30 * mb, 300, false}, {0, 240, true}, {0, 192, true}, {0, 153, true}, {30 * mb, 300, true}} {
+	}{{5 * mb, 120, true}, {25 * mb, 250, true}, {25 * mb, 250, false}, {0, 200, true}, {0, 160, true}, {0, 128, true}, {25 * mb, 250, true}} {
 		total += c.allocated
 		if percent, changed := tuner.next(20*mb, total); percent != c.percent || changed != c.changed {
 			t.Errorf("second %d: %d %%, %t; want %d, %t", i+1, percent, changed, c.percent, c.changed)
