@@ -82,12 +82,12 @@ func routeTrace(steps []tandem.TraceStep) string {
 	}
 	var b strings.Builder
 	b.Grow(size + len("]"))
+	b.WriteByte('[')
 	for i, step := range steps {
-		start := `,{"rule":"`
-		if i == 0 {
-			start = `[{"rule":"`
+		if i > 0 {
+			b.WriteByte(',')
 		}
-		for _, part := range [...]string{start, step.Rule, `","detail":"`, step.Detail, `"}`} {
+		for _, part := range [...]string{`{"rule":"`, step.Rule, `","detail":"`, step.Detail, `"}`} {
 			b.WriteString(part)
 		}
 	}
