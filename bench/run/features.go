@@ -14,18 +14,14 @@ type variant struct {
 
 // variants begin with the whole path. "bare" is signalling alone.
 func variants() []variant {
-	const (
-		noEngine = "clickhouse: {mode: \"off\"}\n"
-		noLog    = "log: {level: error}\n"
-	)
+	const noEngine = "clickhouse: {mode: \"off\"}\n"
 	return []variant{
 		{title: "whole path"},
 		{title: "ClickHouse off", extra: noEngine},
 		{title: "rating off", args: []string{"--without", "rating"}},
 		{title: "journal off", args: []string{"--without", "journal"}}, // hence nothing to rate nor to deliver
 		{title: "media off", args: []string{"--without", "media"}},
-		{title: "log off", extra: noLog},
-		{title: "bare", args: []string{"--without", "media,rating,journal"}, extra: noEngine + noLog},
+		{title: "bare", args: []string{"--without", "media,rating,journal"}, extra: noEngine},
 	}
 }
 
@@ -33,7 +29,7 @@ func variants() []variant {
 // the rates: the difference to the whole path is what that thing costs.
 func (s *session) features(ctx context.Context) error {
 	rate := s.rates[len(s.rates)-1]
-	for range min(s.rounds, 2) {
+	for range s.rounds {
 		for _, v := range variants() {
 			n := &node{title: v.title, program: s.tandem, library: s.library, args: v.args, extra: v.extra}
 			if _, err := s.once(ctx, n, &sipp{}, load{rate, rate * s.seconds, time.Second}, "feature"); err != nil {

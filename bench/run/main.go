@@ -36,6 +36,7 @@ type plan struct {
 	seconds  int
 	calm     float64
 	tries    int
+	patience time.Duration // what is left of it
 	tandem   string
 	tandem2  string
 	net      string
@@ -69,6 +70,7 @@ func parse(args []string) (*plan, error) {
 	f.IntVar(&p.seconds, "seconds", 10, "seconds of calls in each run")
 	f.Float64Var(&p.calm, "calm", 2, "percent of the processors that a host may take away during a run")
 	f.IntVar(&p.tries, "tries", 4, "runs for one in which it takes no more; the calmest counts")
+	f.DurationVar(&p.patience, "patience", 10*time.Minute, "time, of the whole measurement, to wait for a calm host before a run is placed again")
 	f.StringVar(&p.tandem, "tandem", "", "tandem binary; without it the one of this folder is built")
 	f.StringVar(&p.tandem2, "tandem2", "", "a second tandem binary, measured as system tandem2 after tandem")
 	f.StringVar(&p.net, "net", "", "first three bytes of the loopback addresses; without it they follow the process number")

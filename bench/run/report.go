@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 )
 
@@ -31,24 +32,39 @@ func (s *session) table(label string, systems []string) {
 	s.say("|---|---|---|---|---|---|---|---|---|---|---|---|")
 	middle := func(values []float64) float64 { _, m, _ := spread(values); return m }
 	for _, rate := range s.rates {
-		beside := middle(s.pick("sipgo", label, rate, func(r result) float64 { return r.CPU }))
 		for _, name := range systems {
 			get := func(value func(result) float64) []float64 { return s.pick(name, label, rate, value) }
 			low, med, high := spread(get(func(r result) float64 { return r.CPU }))
-			ratio := 0.0
-			if beside > 0 {
-				ratio = med / beside
-			}
 			_, _, failed := spread(get(func(r result) float64 { return float64(r.Failed) }))
-			s.say("| %d | %s | %.0f / **%.0f** / %.0f | %.0f, %.0f | %.0f | %.2f | %.2f / %.2f | %.0f | %.0f -> %.0f | %.2f / %.2f | %.0f | %.0f |",
+			s.say("| %d | %s | %.0f / **%.0f** / %.0f | %.0f, %.0f | %.0f | %s | %.2f / %.2f | %.0f | %.0f -> %.0f | %.2f / %.2f | %.0f | %.0f |",
 				rate, name, low, med, high, middle(get(func(r result) float64 { return r.EngineUs })), middle(get(func(r result) float64 { return r.GCUs })),
-				middle(get(func(r result) float64 { return r.Objects })), ratio,
+				middle(get(func(r result) float64 { return r.Objects })), s.besideSipgo(name, label, rate),
 				middle(get(func(r result) float64 { return r.P50 })), middle(get(func(r result) float64 { return r.P99 })), failed,
 				middle(get(func(r result) float64 { return float64(r.IdleKB) / 1024 })), middle(get(func(r result) float64 { return float64(r.PeakKB) / 1024 })),
 				middle(get(func(r result) float64 { return r.GCPauseMs })), middle(get(func(r result) float64 { return r.GCMaxMs })),
 				middle(get(func(r result) float64 { return float64(r.Rows) })), middle(get(func(r result) float64 { return float64(r.Facts) })))
 		}
 	}
+}
+
+// besideSipgo is the CPU time of a system over the thin B2BUA's: median and range of
+// the rounds' ratios. The runs of a round are a minute or two apart, those of different
+// rounds up to ten, and a host changes meanwhile. Without a run in one of the rounds it
+// is the ratio of the medians.
+func (s *session) besideSipgo(system, label string, rate int) string {
+	own, other := s.pick(system, label, rate, cpu), s.pick("sipgo", label, rate, cpu)
+	if len(own) == 0 || len(other) == 0 {
+		return "-"
+	}
+	if len(own) != len(other) {
+		return fmt.Sprintf("%.2f", s.median(system, label, rate, cpu)/s.median("sipgo", label, rate, cpu))
+	}
+	ratios := make([]float64, len(own))
+	for i := range own {
+		ratios[i] = own[i] / other[i]
+	}
+	low, med, high := spread(ratios)
+	return fmt.Sprintf("%.2f (%.2f to %.2f)", med, low, high)
 }
 
 // note keeps a run for the raw part of the report.

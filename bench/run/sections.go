@@ -11,6 +11,9 @@ import (
 func (s *session) once(ctx context.Context, sys system, d driver, l load, label string) (result, error) {
 	var best result
 	for try := range max(s.tries, 1) {
+		if try > 0 {
+			s.awaitCalm(ctx)
+		}
 		r, err := carry(ctx, s.rig, sys, d, l, label)
 		if err != nil && ctx.Err() == nil {
 			s.say("  again: %v", err)

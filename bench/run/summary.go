@@ -114,20 +114,15 @@ func (s *session) median(system, label string, rate int, value func(result) floa
 func (s *session) callTable(say func(string, ...any), label string, systems []string) {
 	say("| calls/s | system | min / **med** / max | x sipgo | of it ClickHouse, GC | set-up p50 / p99 ms | RSS MB | failed | others, stolen %% |\n|---|---|---|---|---|---|---|---|---|")
 	for _, rate := range s.rates {
-		beside := s.median("sipgo", label, rate, cpu)
 		for _, name := range systems {
 			get := func(value func(result) float64) float64 { return s.median(name, label, rate, value) }
 			low, med, high := spread(s.pick(name, label, rate, cpu))
-			ratio := "-"
-			if beside > 0 {
-				ratio = fmt.Sprintf("%.2f", med/beside)
-			}
 			inside := "-"
 			if strings.HasPrefix(name, "tandem") {
 				inside = fmt.Sprintf("%.0f, %.0f", get(func(r result) float64 { return r.EngineUs }), get(func(r result) float64 { return r.GCUs }))
 			}
 			_, _, failed := spread(s.pick(name, label, rate, func(r result) float64 { return float64(r.Failed) }))
-			say("| %d | %s | %.0f / **%.0f** / %.0f | %s | %s | %.1f / %.1f | %.0f | %.0f | %.0f, %.1f |", rate, name, low, med, high, ratio, inside,
+			say("| %d | %s | %.0f / **%.0f** / %.0f | %s | %s | %.1f / %.1f | %.0f | %.0f | %.0f, %.1f |", rate, name, low, med, high, s.besideSipgo(name, label, rate), inside,
 				get(func(r result) float64 { return r.P50 }), get(func(r result) float64 { return r.P99 }),
 				get(func(r result) float64 { return float64(r.PeakKB) / 1024 }), failed, get(func(r result) float64 { return r.OthersPercent }), get(func(r result) float64 { return r.StolenPercent }))
 		}

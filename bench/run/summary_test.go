@@ -34,7 +34,7 @@ func TestFiguresTakeTheirPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(text)
-	for _, want := range []string{"before\n", "\nafter\n", "| 200 | tandem | 500 / **550** / 600 | 0.50 |", "set-up p99 2.0 ms more", "60 rows of 30 answered calls, 90 facts",
+	for _, want := range []string{"before\n", "\nafter\n", "| 200 | tandem | 500 / **550** / 600 | 0.50 (0.50 to 0.50) |", "set-up p99 2.0 ms more", "60 rows of 30 answered calls, 90 facts",
 		"| tandem | 39 | 20.0 |", "| tandem | 500 | 400 |", "| tandem TLS | 9.00 / **9.00** / 9.00 | 0.100 |", "c paced"} {
 		if strings.Count(page, want) != 1 {
 			t.Errorf("%q stands there %d times:\n%s", want, strings.Count(page, want), page)
@@ -48,6 +48,33 @@ func TestFiguresTakeTheirPlace(t *testing.T) {
 	}
 	if s.writeFigures(file) == nil {
 		t.Error("a page without markers is taken")
+	}
+}
+
+// TestBesideSipgo: the ratio is taken within each round, because a host changes from
+// round to round; a round that lacks a run leaves the medians.
+func TestBesideSipgo(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		tandem, sipgo []float64
+		want          string
+	}{
+		{"slow and fast rounds", []float64{500, 800, 600}, []float64{1000, 1000, 1000}, "0.60 (0.50 to 0.80)"},
+		{"the host slows both", []float64{500, 1000, 600}, []float64{1000, 2000, 1200}, "0.50 (0.50 to 0.50)"},
+		{"not the medians' ratio", []float64{786, 804, 536}, []float64{991, 909, 841}, "0.79 (0.64 to 0.88)"},
+		{"a run is missing", []float64{500, 600}, []float64{1000}, "0.60"},
+		{"none of sipgo", []float64{500}, nil, "-"},
+	} {
+		s := &session{plan: &plan{}}
+		for _, v := range c.tandem {
+			s.runs = append(s.runs, result{System: "tandem", Load: "udp", Rate: 200, CPU: v})
+		}
+		for _, v := range c.sipgo {
+			s.runs = append(s.runs, result{System: "sipgo", Load: "udp", Rate: 200, CPU: v})
+		}
+		if got := s.besideSipgo("tandem", "udp", 200); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
 	}
 }
 
