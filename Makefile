@@ -53,7 +53,7 @@ media: setup-test ## real phones and bit-exact calls through a node, the long fo
 
 # QUICK=1 is the short form. ARGS goes to the program: go run ./bench/run -help
 BENCHOUT = bench/results/$(shell date -u +%Y-%m-%d-%H%M)-$(shell git rev-parse --short HEAD 2>/dev/null).md
-bench: setup-bench build ## CPU, memory and latency per call beside sipgo, Kamailio and the floor (35 min; QUICK=1: 3 min)
+bench: setup-bench build ## CPU, memory and latency per call beside sipgo, Kamailio and the floor (35 to 60 min; QUICK=1: 3 min)
 	$(GO) run ./bench/run $(if $(QUICK),-quick,-out $(BENCHOUT) -doc docs/performance.md) -tandem $(BIN) $(ARGS)
 
 budgets: ## the allocation budgets of the hot paths: packet, prefix, price, plan, fact, call
