@@ -35,14 +35,20 @@ func (s *session) awaitCalm(ctx context.Context) {
 // stolenBeside is the share of the processors, in percent, that the host takes while
 // all of them work for so long: an idle machine is not told.
 func stolenBeside(d time.Duration) float64 {
-	before, end := process.Stolen(), time.Now().Add(d)
+	before, began := process.Stolen(), time.Now()
 	var wg sync.WaitGroup
 	for range runtime.NumCPU() {
 		wg.Go(func() {
-			for time.Now().Before(end) {
+			for time.Since(began) < d {
 			}
 		})
 	}
 	wg.Wait()
-	return 100 * (process.Stolen() - before).Seconds() / d.Seconds() / float64(runtime.NumCPU())
+	return stolenSince(before, began)
+}
+
+// stolenSince is the share of the processors, in percent, that the host has taken
+// since it had taken before.
+func stolenSince(before time.Duration, began time.Time) float64 {
+	return 100 * (process.Stolen() - before).Seconds() / time.Since(began).Seconds() / float64(runtime.NumCPU())
 }

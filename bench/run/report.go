@@ -30,19 +30,18 @@ func (s *session) pick(system, label string, rate int, value func(result) float6
 func (s *session) table(label string, systems []string) {
 	s.say("\n| calls/s | system | CPU us per call min / **med** / max | of which ClickHouse, GC | objects | x sipgo | set-up p50 / p99 ms | failed | RSS idle -> peak MB | GC pause p99 / max ms | rows | facts |")
 	s.say("|---|---|---|---|---|---|---|---|---|---|---|---|")
-	middle := func(values []float64) float64 { _, m, _ := spread(values); return m }
 	for _, rate := range s.rates {
 		for _, name := range systems {
-			get := func(value func(result) float64) []float64 { return s.pick(name, label, rate, value) }
-			low, med, high := spread(get(func(r result) float64 { return r.CPU }))
-			_, _, failed := spread(get(func(r result) float64 { return float64(r.Failed) }))
+			get := func(value func(result) float64) float64 { return s.median(name, label, rate, value) }
+			low, med, high := spread(s.pick(name, label, rate, cpu))
+			_, _, failed := spread(s.pick(name, label, rate, func(r result) float64 { return float64(r.Failed) }))
 			s.say("| %d | %s | %.0f / **%.0f** / %.0f | %.0f, %.0f | %.0f | %s | %.2f / %.2f | %.0f | %.0f -> %.0f | %.2f / %.2f | %.0f | %.0f |",
-				rate, name, low, med, high, middle(get(func(r result) float64 { return r.EngineUs })), middle(get(func(r result) float64 { return r.GCUs })),
-				middle(get(func(r result) float64 { return r.Objects })), s.besideSipgo(name, label, rate),
-				middle(get(func(r result) float64 { return r.P50 })), middle(get(func(r result) float64 { return r.P99 })), failed,
-				middle(get(func(r result) float64 { return float64(r.IdleKB) / 1024 })), middle(get(func(r result) float64 { return float64(r.PeakKB) / 1024 })),
-				middle(get(func(r result) float64 { return r.GCPauseMs })), middle(get(func(r result) float64 { return r.GCMaxMs })),
-				middle(get(func(r result) float64 { return float64(r.Rows) })), middle(get(func(r result) float64 { return float64(r.Facts) })))
+				rate, name, low, med, high, get(func(r result) float64 { return r.EngineUs }), get(func(r result) float64 { return r.GCUs }),
+				get(func(r result) float64 { return r.Objects }), s.besideSipgo(name, label, rate),
+				get(func(r result) float64 { return r.P50 }), get(func(r result) float64 { return r.P99 }), failed,
+				get(func(r result) float64 { return float64(r.IdleKB) / 1024 }), get(func(r result) float64 { return float64(r.PeakKB) / 1024 }),
+				get(func(r result) float64 { return r.GCPauseMs }), get(func(r result) float64 { return r.GCMaxMs }),
+				get(func(r result) float64 { return float64(r.Rows) }), get(func(r result) float64 { return float64(r.Facts) }))
 		}
 	}
 }

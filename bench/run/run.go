@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"time"
 
 	"tandem/bench/process"
@@ -125,7 +124,7 @@ func (out *result) measure(ctx context.Context, s system, d driver, l load) (err
 	after := process.Used(s.pids()...)
 	others := process.Core(systemCore) - busy - (after.CPU() - before.CPU())
 	out.OthersPercent = 100 * others.Seconds() / time.Since(began).Seconds()
-	out.StolenPercent = 100 * (process.Stolen() - stolen).Seconds() / time.Since(began).Seconds() / float64(runtime.NumCPU())
+	out.StolenPercent = stolenSince(stolen, began)
 	close(stop)
 	most := <-memory
 	if err != nil {
