@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -34,7 +35,10 @@ func writeUntilKilled(dir string) {
 		j.Record(0, tandem.FactAnswer, noon, c)
 		j.Record(0, tandem.FactEnd, noon, c)
 		for !j.Accepting() {
-			time.Sleep(time.Millisecond)
+			if err := j.Sync(context.Background()); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
 		}
 	}
 }
