@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	gosip "github.com/emiago/sipgo/sip"
 
@@ -143,6 +144,7 @@ func (p *parser) slow(head []byte) (m gosip.Message, repaired bool, err error) {
 	if !cleanLines(head) {
 		head, repaired = repair(head), true
 	}
+	head, reason := cutReason(head)
 	m, _, err = p.sipgo.ParseHeaders(head, false)
 	if err != nil && !repaired {
 		head, repaired = repair(head), true
@@ -154,13 +156,31 @@ func (p *parser) slow(head []byte) (m gosip.Message, repaired bool, err error) {
 		}
 		return nil, repaired, err
 	}
-	if req, ok := m.(*gosip.Request); ok {
+	switch m := m.(type) {
+	case *gosip.Request:
 		// Methods are case-sensitive (RFC 3261 7.1); sipgo writes them in capitals.
-		if method, _, _ := bytes.Cut(head, []byte(" ")); string(method) != string(req.Method) {
-			req.Method = gosip.RequestMethod(method)
+		if method, _, _ := bytes.Cut(head, []byte(" ")); string(method) != string(m.Method) {
+			m.Method = gosip.RequestMethod(method)
 		}
+	case *gosip.Response:
+		m.Reason += reason
 	}
 	return m, repaired, nil
+}
+
+// cutReason takes a reason phrase off the status line that makes sipgo read it as
+// a request line: one word that begins with "SIP", as in "SIP/2.0 488 SIP-Codec".
+func cutReason(head []byte) (rest []byte, reason string) {
+	line, _, _ := bytes.Cut(head, crlf)
+	const before = len(version + " 488 ")
+	if len(line) <= before || string(line[:len(version)+1]) != version+" " || line[before-1] != ' ' {
+		return head, ""
+	}
+	phrase := line[before:]
+	if len(phrase) < 3 || !bytes.EqualFold(phrase[:3], []byte("sip")) || bytes.IndexByte(phrase, ' ') >= 0 {
+		return head, ""
+	}
+	return slices.Concat(head[:before], head[len(line):]), string(phrase)
 }
 
 // foreignScheme reports whether the Request-URI of a message is of a scheme that

@@ -102,7 +102,7 @@ func (b *block) parse(p *parser, head []byte) bool {
 		name, value := trim(line[:colon]), trim(line[colon+1:])
 		h := b.header(name, value)
 		if h == nil && p.untyped(name) {
-			h = gosip.NewHeader(strings.TrimSpace(name), strings.TrimSpace(value))
+			h = gosip.NewHeader(name, strings.TrimSpace(value))
 		}
 		if h != nil {
 			b.list[b.listed] = h
@@ -145,17 +145,15 @@ func (b *block) fill() {
 }
 
 // untyped reports that the table of the slow way has no parser for a header, nor
-// another name.
+// another name. A name that is not plain is left to it: sipgo takes off more kinds
+// of blanks (form feeds, say) before it looks one up.
 func (p *parser) untyped(name string) bool {
 	var low [32]byte
-	if len(name) > len(low) {
+	if len(name) > len(low) || !plain(name, isParam) {
 		return false
 	}
 	for i := range len(name) {
 		c := name[i]
-		if c >= 0x80 {
-			return false
-		}
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
 		}
@@ -423,6 +421,9 @@ func (b *block) plainURI(s string, u *gosip.Uri) bool {
 	u.Scheme, u.Host, u.Port = scheme, host, port
 	if !more {
 		return true
+	}
+	if u.User == "" && strings.IndexByte(params, '[') >= 0 { // sipgo looks for an IPv6 address there
+		return false
 	}
 	return b.plainParams(params, &u.UriParams)
 }
