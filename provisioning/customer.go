@@ -66,9 +66,6 @@ func readTenant(v value) (tandem.Tenant, object) {
 	}
 	o.need("id", tenantMend)
 	t.ID = parsed(o, "id", uuid.Nil, parseTenantID)
-	if t.ID == uuid.Nil {
-		return tandem.Tenant{}, object{}
-	}
 	return t, o
 }
 

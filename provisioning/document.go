@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/google/uuid"
 
 	"tandem"
 )
@@ -173,7 +174,9 @@ func (d *Document) read(s Section, v value, src Source) {
 	case Tenants:
 		var t tandem.Tenant
 		t, o = readTenant(v)
-		key = t.ID.String()
+		if t.ID != uuid.Nil {
+			key = t.ID.String()
+		}
 		d.Objects.Tenants = append(d.Objects.Tenants, t)
 	case Addresses:
 		var a tandem.ServiceAddress
