@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -482,6 +483,22 @@ func TestRefusedStreamKeepsItsProtocol(t *testing.T) {
 	must(t)(x.Offer(tandem.SideA, []byte(carrierSDP+"m=audio 16000 R\r\n")))
 	if answer := must(t)(x.Answer(tandem.SideB, []byte(carrierSDP), true)); !strings.Contains(answer, "\r\nm=audio 0 R 0\r\n") {
 		t.Errorf("answer:\n%s", answer)
+	}
+}
+
+// Bandwidth of a registered type is carried on, of another one is not: a strict
+// peer would refuse the whole body. Found by FuzzExchange.
+func TestBandwidthOfRegisteredTypes(t *testing.T) {
+	x := newCall(t, carrier, carrier)
+	offer := must(t)(x.Offer(tandem.SideA, []byte(carrierSDP+"b=AS:64\r\nb=TIAS:64000\r\nb=X-YZ:128\r\nb=a|b:1\r\nb=RR:\r\n")))
+	var got []string
+	for l := range strings.Lines(offer) {
+		if strings.HasPrefix(l, "b=") {
+			got = append(got, strings.TrimSpace(l))
+		}
+	}
+	if want := []string{"b=AS:64", "b=TIAS:64000"}; !slices.Equal(got, want) {
+		t.Errorf("carried on %q, want %q", got, want)
 	}
 }
 

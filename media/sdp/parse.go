@@ -224,10 +224,16 @@ func parseConnection(value string) connection {
 	return connection{addr: addr}
 }
 
-// bandwidth accepts "AS:64" and its like.
+// bandwidth accepts "AS:64" and its like. Other types than the registered ones
+// must be ignored (RFC 4566 5.8); there are peers that refuse a body with one.
 func bandwidth(value string) bool {
-	name, n, ok := strings.Cut(value, ":")
-	if !ok || !token(name) || len(n) > 12 {
+	name, n, _ := strings.Cut(value, ":")
+	switch name {
+	case "CT", "AS", "TIAS", "RS", "RR": // RFC 4566 5.8, 3890 6.2, 3556 2
+	default:
+		return false
+	}
+	if len(n) > 12 {
 		return false
 	}
 	_, err := strconv.ParseUint(n, 10, 64)
