@@ -502,7 +502,59 @@ func TestBandwidthOfRegisteredTypes(t *testing.T) {
 	}
 }
 
-// FuzzExchange: no body makes us panic, or write what a strict parser refuses.
+// checkAnswer holds an answer of ours to the offer (RFC 3264 6, RFC 4568 5.1.2, RFC 5761 5.1.1).
+func checkAnswer(t testing.TB, offer, answer []byte) {
+	t.Helper()
+	o, err := Parse(offer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := Parse(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := func(rule string) { t.Helper(); t.Fatalf("%s\noffer %q\nanswer %q", rule, offer, answer) }
+	if len(o.Media) != len(a.Media) {
+		bad("an answer has the m= lines of the offer")
+	}
+	taken := 0
+	for i := range o.Media {
+		of, an := &o.Media[i], &a.Media[i]
+		if of.Kind != an.Kind || of.written != an.written {
+			bad("a stream keeps its media and protocol")
+		}
+		if an.Port == 0 {
+			continue
+		}
+		taken++
+		if of.Port == 0 {
+			bad("a refused stream stays refused")
+		}
+		for _, f := range an.Formats {
+			if !slices.Contains(of.Formats, f) {
+				bad("an answer has formats of the offer only")
+			}
+		}
+		if an.Direction&^of.Direction.Mirror() != 0 {
+			bad("an answer goes no way that was not offered")
+		}
+		if an.Mux && !of.Mux {
+			bad("RTCP shares the port where it was offered")
+		}
+		if len(an.Crypto) == 0 && savp(an.Proto) || len(an.Crypto) > 1 {
+			bad("an answer to an offer of SRTP has one key")
+		}
+		if len(an.Crypto) == 1 && !slices.ContainsFunc(of.Crypto, func(c srtp.Crypto) bool { return c.Tag == an.Crypto[0].Tag && c.Key.Suite == an.Crypto[0].Key.Suite }) {
+			bad("an answer takes a key of the offer by its tag and suite")
+		}
+	}
+	if taken != 1 {
+		bad("one stream is taken")
+	}
+}
+
+// FuzzExchange: no body makes us panic, or write what a strict parser refuses, or
+// an answer that does not fit its offer.
 func FuzzExchange(f *testing.F) {
 	f.Add([]byte(teamsOffer), []byte(carrierSDP), []byte(carrierSDP))
 	f.Add([]byte(carrierSDP), []byte(direct(teams, "sendonly")), []byte(direct(teams, "c=0")))
@@ -534,13 +586,27 @@ func FuzzExchange(f *testing.F) {
 					t.Fatalf("%v in %q", err, body)
 				}
 			}
-			check(x.Offer(tandem.SideA, offer))
-			check(x.Answer(tandem.SideB, answer, false))
-			check(x.Answer(tandem.SideB, again, true))
+			sent, err := x.Offer(tandem.SideA, offer)
+			check(sent, err)
+			offered := err == nil
+			for i, b := range [][]byte{answer, again} {
+				back, err := x.Answer(tandem.SideB, b, i == 1)
+				check(back, err)
+				if offered && err == nil {
+					checkAnswer(t, offer, back)
+				}
+			}
 			check(x.Offer(tandem.SideB, again))
 			x.Rollback()
 			check(x.Reoffer(tandem.SideA))
 			check(x.Answer(tandem.SideA, answer, true))
+			if sent, err = x.Offer(tandem.SideB, again); err == nil {
+				check(sent, nil)
+				if back, err := x.Answer(tandem.SideA, offer, true); err == nil {
+					check(back, nil)
+					checkAnswer(t, again, back)
+				}
+			}
 			x.Leg(tandem.SideA)
 			x.Leg(tandem.SideB)
 		}
