@@ -148,7 +148,7 @@ func (s *stage) startLoad(t *testing.T, rate, secs int) *underLoad {
 	t.Helper()
 	net := testNet()
 	l := &underLoad{s: s, total: rate * secs, outbound: make(chan emulate.LoadResult, 1)}
-	l.uas = startSIPp(t, "uas.xml", "-i", net+".21", "-p", "5060", "-mp", "42000")
+	l.uas = startUAS(t)
 	l.uac = startSIPp(t, "uac.xml", "-inf", injection(t, [2]string{outsideNumber, "+14255550101"}, [2]string{outsideNumber, "+14255550102"}),
 		"-i", net+".21", "-p", "5070", "-mp", "44000", "-r", itoa(rate), "-m", itoa(l.total), net+".1:5060")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Duration(secs+60)*time.Second)

@@ -56,7 +56,7 @@ func TestLoadBothDirections(t *testing.T) {
 	for i := range 50 {
 		pairs = append(pairs, [2]string{fmt.Sprintf("+1212555%04d", 100+i), []string{"+14255550101", "+14255550102"}[i%2]})
 	}
-	uas := startSIPp(t, "uas.xml", "-i", net+".21", "-p", "5060", "-mp", "42000")
+	uas := startUAS(t)
 	uac := startSIPp(t, "uac.xml", "-inf", injection(t, pairs...), "-i", net+".21", "-p", "5070", "-mp", "44000",
 		"-r", itoa(rate), "-m", itoa(total), net+".1:5060")
 
@@ -212,7 +212,7 @@ func TestTeamsBlackholedMidRun(t *testing.T) {
 		rate, secs = 5, 10
 	}
 	net := testNet()
-	startSIPp(t, "uas.xml", "-i", net+".21", "-p", "5060", "-mp", "42000")
+	startUAS(t)
 	uac := startSIPp(t, "uac.xml", "-inf", injection(t, [2]string{outsideNumber, "+14255550101"}, [2]string{outsideNumber, "+14255550102"}),
 		"-i", net+".21", "-p", "5070", "-mp", "44000", "-r", itoa(rate), "-m", itoa(rate*secs), net+".1:5060")
 	<-time.After(time.Duration(secs) * time.Second / 3)

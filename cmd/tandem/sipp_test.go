@@ -64,6 +64,15 @@ func startSIPp(t *testing.T, scenario string, args ...string) *sipp {
 	return s
 }
 
+// startUAS starts the carrier that answers, at .21. Where datagrams are lost an
+// INVITE comes again, and SIPp takes one that comes behind its 200 for unexpected: by
+// default it then forgets the call without a word, and neither sends its 200 again
+// (RFC 3261 13.3.1.4) nor answers the BYE.
+func startUAS(t *testing.T) *sipp {
+	t.Helper()
+	return startSIPp(t, "uas.xml", "-i", testNet()+".21", "-p", "5060", "-mp", "42000", "-default_behaviors", "all,-abortunexp")
+}
+
 // wait lets SIPp finish. Its exit code says whether every call went as the scenario says.
 func (s *sipp) wait(t *testing.T, limit time.Duration) {
 	t.Helper()
